@@ -1,0 +1,88 @@
+/** Decides what the server is made of: configuration and the outside world in, an application out; it never listens and never reads the environment. */
+import { rootCertificates } from 'node:tls'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { EnvHttpProxyAgent } from 'undici'
+import type { Config } from './config.ts'
+import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
+import { addDescription } from './http/description.ts'
+import { createLogger } from './http/log.ts'
+import { protect } from './http/protect.ts'
+import { addDocs } from './http/routes/docs.ts'
+import { addHealth } from './http/routes/health.ts'
+import { addMetadata } from './http/routes/metadata.ts'
+import { addSecureData } from './http/routes/secure-data.ts'
+import { addWhoami } from './http/routes/whoami.ts'
+import type { Clock } from './token/keys/clock.ts'
+import { scopesOf } from './token/policy.ts'
+
+/** What the application takes from the world outside, so that tests can give it another one. */
+export interface World {
+  readonly log?: FastifyBaseLogger
+  readonly clock?: Clock
+  readonly random?: () => number
+  /** PEM of a certificate authority that is trusted beside the machine's own, for key requests. */
+  readonly ca?: string
+}
+
+const TITLE = 'protected-resource'
+const VERSION = '0.1.0'
+const MAX_HEADER_BYTES = 32 * 1024
+const REQUEST_TIMEOUT_MS = 30_000
+const CONNECT_TIMEOUT_MS = 4000
+const NEVER_PROXIED = ['localhost', '127.0.0.1', '[::1]', '::1']
+
+/** Connections for the server's own requests: through the operator's proxy, but never to this machine. */
+function createDispatcher({ proxy }: Config, ca: string | undefined): EnvHttpProxyAgent {
+  return new EnvHttpProxyAgent({
+    httpProxy: proxy.http ?? '',
+    httpsProxy: proxy.https ?? '',
+    noProxy: [...NEVER_PROXIED, ...(proxy.no ?? '').split(',')].filter(host => host !== '').join(','),
+    connect: { timeout: CONNECT_TIMEOUT_MS, ...(ca !== undefined && { ca: [...rootCertificates, ca] }) },
+  })
+}
+
+/** Builds the application; the caller listens and closes. Throws Misconfigured when a route declares no access. */
+export async function buildApp(config: Config, world: World = {}): Promise<FastifyInstance> {
+  const answerProblem = () => app.protectedResource.answerProblem
+  const loggerInstance: FastifyBaseLogger = world.log ?? createLogger(config.logLevel)
+  const app: FastifyInstance = Fastify({
+    loggerInstance,
+    disableRequestLogging: true,
+    trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
+    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    return503OnClosing: false,
+    frameworkErrors: createFrameworkErrors(answerProblem),
+    clientErrorHandler: createClientErrorHandler(answerProblem),
+  })
+  const dispatcher = createDispatcher(config, world.ca)
+  app.addHook('onClose', async () => dispatcher.destroy())
+
+  const behindTls = config.trust.publicUrl?.startsWith('https:') === true
+  const constants = {
+    'x-content-type-options': 'nosniff',
+    ...(behindTls && { 'strict-transport-security': 'max-age=31536000' }),
+  }
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(constants)
+    done()
+  })
+
+  const { log: _, ca: __, ...outside } = world
+  await app.register(protect, { ...config.trust, ...outside, dispatcher, logRequests: true })
+  addAnswers(app)
+  const { trust, routes } = app.protectedResource
+  await addDescription(app, {
+    title: TITLE,
+    version: VERSION,
+    publicUrl: trust.publicUrl,
+    authority: trust.entra && `${trust.entra.authority}/${trust.entra.tenant}`,
+    scopePrefix: trust.scopePrefix,
+  })
+  addSecureData(app)
+  addWhoami(app)
+  addHealth(app)
+  addMetadata(app, TITLE, () => [...new Set(routes.accesses().flatMap(scopesOf))])
+  await addDocs(app, TITLE)
+  return app
+}

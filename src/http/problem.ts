@@ -1,0 +1,164 @@
+/** Decides how each reason is answered: status, WWW-Authenticate and problem document. The only place with status numbers. */
+import { STATUS_CODES } from 'node:http'
+import type { FastifyReply } from 'fastify'
+import type { Code, Refusal } from '../errors.ts'
+import { type RouteAccess, scopesOf } from '../token/policy.ts'
+
+/** What a challenge needs to know of this API. */
+export interface ProblemSettings {
+  readonly realm: string
+  /** Absolute address of the RFC 9728 document. */
+  readonly resourceMetadata: string
+  /** What makes a short scope name requestable (ENTRA-25). */
+  readonly scopePrefix: string
+}
+
+/** A complete answer to a request that is turned away. */
+export interface ProblemAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** The problem document (RFC 9457), serialized. */
+  readonly body: string
+}
+
+interface Meaning {
+  readonly status: number
+  /** RFC 6750 §3.1. */
+  readonly error?: 'invalid_request' | 'invalid_token' | 'insufficient_scope'
+  /** Whether the scopes that the operation needs belong into the challenge. */
+  readonly scope?: true
+  /** Constant for the code, in characters that RFC 6750 §3 allows in `error_description`. */
+  readonly detail: string
+}
+
+const invalidToken = (detail: string): Meaning => ({ status: 401, error: 'invalid_token', detail })
+const forbidden = (detail: string): Meaning => ({ status: 403, detail })
+
+/** One line for each code. RFC 6750 §3.1 for 400, 401 and 403; 503 says nothing about the token. */
+export const MEANINGS: Readonly<Record<Code, Meaning>> = {
+  no_credentials: { status: 401, scope: true, detail: 'Send an access token: Authorization: Bearer TOKEN.' },
+  malformed_credentials: {
+    status: 400,
+    error: 'invalid_request',
+    detail: 'The Authorization header must be Bearer, a space and exactly one token.',
+  },
+  malformed_token: invalidToken('The token is not a well-formed signed JWT.'),
+  unsupported_algorithm: invalidToken('The token is signed with an algorithm that is not accepted.'),
+  wrong_token_type: invalidToken('The token is not an access token of the accepted type.'),
+  unknown_key: invalidToken('The token is signed with a key that its issuer does not publish.'),
+  key_not_for_issuer: invalidToken('The key that signed the token does not belong to its issuer.'),
+  invalid_signature: invalidToken('The signature of the token does not verify.'),
+  untrusted_issuer: invalidToken('The issuer of the token is not trusted here.'),
+  tenant_not_allowed: invalidToken('The tenant of the token is not allowed here.'),
+  wrong_audience: invalidToken('The token was issued for another API.'),
+  graph_token: invalidToken('The token was issued for Microsoft Graph; ask for a scope of this API.'),
+  id_token: invalidToken('This is an ID token; send an access token.'),
+  missing_claim: invalidToken('A claim that an access token needs is missing.'),
+  malformed_claim: invalidToken('A claim of the token has a form that is not allowed.'),
+  expired: invalidToken('The token has expired.'),
+  not_yet_valid: invalidToken('The token is not valid yet.'),
+  sender_constrained: invalidToken('The token is bound to a key and can not be used as a bearer token.'),
+  invalid_proof: invalidToken('The proof of possession is not valid.'),
+  wrong_token_version: invalidToken('Tokens of this version are not accepted here.'),
+  revoked: invalidToken('The token has been revoked.'),
+  insufficient_scope: {
+    status: 403,
+    error: 'insufficient_scope',
+    scope: true,
+    detail: 'The token lacks a scope that this operation needs.',
+  },
+  // C-10: no consent of a user can add an application permission, so no scope is named.
+  insufficient_role: {
+    status: 403,
+    error: 'insufficient_scope',
+    detail: 'The application lacks an application permission that this operation needs.',
+  },
+  no_permissions: forbidden('The token carries neither a scope nor a role.'),
+  client_not_allowed: forbidden('The calling application is not allowed here.'),
+  groups_undetermined: forbidden('The token does not list the groups of the caller.'),
+  insufficient_group: forbidden('The caller is not in a group that this operation needs.'),
+  insufficient_authentication: invalidToken('This operation needs a stronger sign-in.'),
+  wrong_caller_kind: forbidden('This operation is not open to this kind of caller.'),
+  consent_required: forbidden('An administrator must consent to a permission that this API needs.'),
+  interaction_required: forbidden('The user must sign in again before this API can act for them.'),
+  keys_unavailable: { status: 503, detail: 'The keys of the issuer are not available; try again.' },
+  downstream_unavailable: {
+    status: 503,
+    detail: 'A service that this operation needs is not available; try again.',
+  },
+  downstream_throttled: {
+    status: 503,
+    detail: 'A service that this operation needs is busy; try again later.',
+  },
+  not_found: { status: 404, detail: 'There is nothing at this path.' },
+  method_not_allowed: { status: 405, detail: 'This path does not support the method.' },
+  bad_request: { status: 400, detail: 'The request could not be read.' },
+  rate_limited: { status: 429, detail: 'Too many requests; try again later.' },
+  overloaded: { status: 503, detail: 'The server is busy; try again.' },
+  internal_error: { status: 500, detail: 'The server failed; the failure has been logged.' },
+}
+
+/** Answers that name a time to try again, and how long when nobody knows better, in seconds. */
+const DEFAULT_RETRY_SECONDS = 30
+
+/**
+ * The challenge of RFC 6750 §3. `scope` and `resource_metadata` come before the error, because clients in use
+ * take the first `scope=` that they see, wherever it stands.
+ */
+function challenge(settings: ProblemSettings, { error, detail }: Meaning, scope: string): string {
+  const parameters = [`realm="${settings.realm}"`, `resource_metadata="${settings.resourceMetadata}"`]
+  if (scope !== '') parameters.push(`scope="${scope}"`)
+  if (error !== undefined) parameters.push(`error="${error}"`, `error_description="${detail}"`)
+  return `Bearer ${parameters.join(', ')}`
+}
+
+const isChallenged = ({ status, error }: Meaning): boolean =>
+  status === 401 || status === 403 || error !== undefined
+
+/** Writes the answer to every reason; each answer is built once for a route and a code. */
+export type AnswerProblem = (refusal: Refusal, access?: RouteAccess, status?: number) => ProblemAnswer
+
+/** The one writer of problem documents and challenges of an API. */
+export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
+  const known = new Map<string, ProblemAnswer>()
+
+  const build = (code: Code, scope: string, status: number): ProblemAnswer => {
+    const meaning = MEANINGS[code]
+    const { error, detail } = meaning
+    const headers: Record<string, string> = {
+      'content-type': 'application/problem+json',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    }
+    if (isChallenged(meaning)) headers['www-authenticate'] = challenge(settings, meaning, scope)
+    const body = {
+      status,
+      title: STATUS_CODES[status],
+      detail,
+      code,
+      ...(error !== undefined && { error }),
+      ...(scope !== '' && { scope }),
+    }
+    return { status, headers, body: JSON.stringify(body) }
+  }
+
+  return (refusal, access = 'any', status = MEANINGS[refusal.code].status) => {
+    const { code, retryAfterSeconds } = refusal
+    const scope = MEANINGS[code].scope
+      ? scopesOf(access)
+          .map(name => settings.scopePrefix + name)
+          .join(' ')
+      : ''
+    const name = `${code} ${status} ${scope}`
+    const answer = known.get(name) ?? build(code, scope, status)
+    known.set(name, answer)
+    if (status !== 503 && status !== 429) return answer
+    const retryAfter = String(retryAfterSeconds ?? DEFAULT_RETRY_SECONDS)
+    return { ...answer, headers: { ...answer.headers, 'retry-after': retryAfter } }
+  }
+}
+
+/** Sends an answer. */
+export function sendProblem(reply: FastifyReply, answer: ProblemAnswer): FastifyReply {
+  return reply.code(answer.status).headers(answer.headers).send(answer.body)
+}

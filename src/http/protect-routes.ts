@@ -1,0 +1,51 @@
+/** Decides what every route asks for, and refuses to boot when one of them does not say. */
+import type { RouteOptions } from 'fastify'
+import createRouter, { type HTTPMethod } from 'find-my-way'
+import { Misconfigured } from '../errors.ts'
+import { findPolicyProblems, type RouteAccess } from '../token/policy.ts'
+
+/** What is known of the routes of one application. */
+export interface RouteTable {
+  /** Notes a route as it is registered. */
+  readonly add: (route: RouteOptions) => void
+  /** Throws {@link Misconfigured} naming each route without a valid `config.access`. */
+  readonly check: () => void
+  /** What the routes ask for, in the order of their registration. */
+  readonly accesses: () => readonly RouteAccess[]
+  /** The methods that a path supports; none when it is unknown. `isPublic` when none of them is guarded. */
+  readonly methodsAt: (path: string) => { readonly methods: readonly string[]; readonly isPublic: boolean }
+}
+
+/** Collects routes; finding one by path is left to Fastify's own router, so that both agree. */
+export function createRouteTable(): RouteTable {
+  const routes: RouteOptions[] = []
+  const router = createRouter({ ignoreTrailingSlash: false })
+  const methods = new Set<HTTPMethod>()
+  return {
+    add: route => {
+      routes.push(route)
+      for (const method of [route.method].flat() as HTTPMethod[]) {
+        if (router.findRoute(method, route.url) !== null) continue
+        methods.add(method)
+        router.on(method, route.url, () => {}, route)
+      }
+    },
+    check: () => {
+      const problems = routes.flatMap(route =>
+        findPolicyProblems(`${[route.method].flat().join(', ')} ${route.url}`, route.config?.access),
+      )
+      if (problems.length > 0) throw new Misconfigured(problems)
+    },
+    accesses: () => routes.map(route => route.config?.access as RouteAccess),
+    methodsAt: path => {
+      const found = [...methods].flatMap(method => {
+        const route = router.find(method, path)?.store as RouteOptions | null | undefined
+        return route == null ? [] : [{ method, access: route.config?.access as RouteAccess }]
+      })
+      return {
+        methods: found.map(({ method }) => method).sort(),
+        isPublic: found.length > 0 && found.every(({ access }) => access === 'public'),
+      }
+    },
+  }
+}

@@ -1,0 +1,215 @@
+/** Decides who reaches a handler: the plugin that judges each request's token and enforces its route's access before any body is read. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { Agent, type Dispatcher } from 'undici'
+import { Denied, isRefusal, Misconfigured, type Refusal, Unavailable } from '../errors.ts'
+import type { Access } from '../token/access.ts'
+import { createAuthenticate } from '../token/authenticate.ts'
+import { readCredential } from '../token/credential.ts'
+import { trustIssuers } from '../token/issuers.ts'
+import { createBudget } from '../token/keys/budget.ts'
+import { type Clock, systemClock } from '../token/keys/clock.ts'
+import { createKeyFetch } from '../token/keys/fetch.ts'
+import { createKeySource, type KeyEvent, type KeySource, type KeyState } from '../token/keys/source.ts'
+import { enforce, type RouteAccess } from '../token/policy.ts'
+import { readTrust, type Trust, type TrustSettings } from '../token/trust.ts'
+import { logRequest } from './log.ts'
+import { type AnswerProblem, createAnswerProblem, sendProblem } from './problem.ts'
+import { createRouteTable, type RouteTable } from './protect-routes.ts'
+import { createVerifySignature } from './verify.ts'
+
+/** Options of the plugin: the settings of {@link TrustSettings}, and what only code can give. */
+export interface ProtectedResourceOptions extends TrustSettings {
+  /** `realm` of every challenge. Plugin option only. Default `protected-resource`. */
+  readonly realm?: string
+  /** Whether requests that were not refused are logged too, one line each. Plugin option only. Default false. */
+  readonly logRequests?: boolean
+  /** Carries the requests for keys: trust, proxy, connections. Plugin option only. Default: a plain undici Agent. */
+  readonly dispatcher?: Dispatcher
+  /** Time. Plugin option only. Default: the machine's clock. */
+  readonly clock?: Clock
+  /** A number in [0, 1), for jitter. Plugin option only. Default: Math.random. */
+  readonly random?: () => number
+}
+
+/** What the plugin adds to an application, for the routes that describe it. */
+export interface ProtectedResource {
+  readonly trust: Trust
+  /** How the keys of each issuer stand. */
+  readonly keys: () => readonly KeyState[]
+  readonly answerProblem: AnswerProblem
+  readonly routes: RouteTable
+  /** Turns a request away from where no guard can: error and not-found handlers. */
+  readonly refuse: (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    refusal: Refusal,
+    status?: number,
+  ) => FastifyReply
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the route asks for. A route without it keeps the application from booting. */
+    access?: RouteAccess
+  }
+  interface FastifyRequest {
+    /** The caller, on every route that is not public; null on a public route and on a request that was refused. */
+    access: Access
+  }
+  interface FastifyInstance {
+    protectedResource: ProtectedResource
+  }
+}
+
+const REFUSAL = Symbol('protected-resource.refusal')
+type Guarded = FastifyRequest & { [REFUSAL]: Refusal | null }
+
+/** Forced key fetches that all issuers together may be asked for: a burst, and one more each window. */
+const PROCESS_BURST = 20
+const PROCESS_WINDOW_MS = 15_000
+
+/** `azureTenantId`, as it is called by whoever registers the plugin. */
+const optionName = (setting: string): string => `option ${setting}`
+
+function logKeyEvent(app: FastifyInstance, event: KeyEvent): void {
+  if (event.event !== 'keys_refreshed') {
+    if (event.event === 'unknown_key') app.log.info(event)
+    else app.log.warn(event)
+    return
+  }
+  const { set, ...rest } = event
+  app.log.info({ ...rest, keys: set.keys.length })
+  for (const { kid, reason, alarm } of set.ignored) {
+    const line = { event: 'key_ignored', issuer: event.issuer, kid: kid?.slice(0, 64), reason }
+    if (alarm) app.log.error(line)
+    else app.log.debug(line)
+  }
+}
+
+/** RFC 9728 §3.1: the well-known part stands between host and path. */
+export function metadataAddress(publicUrl: string): string {
+  const { origin, pathname } = new URL(publicUrl)
+  return `${origin}/.well-known/oauth-protected-resource${pathname === '/' ? '' : pathname}`
+}
+
+async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): Promise<void> {
+  const trust = readTrust(options, optionName)
+  if (!('others' in trust)) throw new Misconfigured(trust)
+  const { clock = systemClock, random = Math.random } = options
+  const ownDispatcher = options.dispatcher === undefined ? new Agent() : undefined
+  const dispatcher = options.dispatcher ?? ownDispatcher!
+  const { issuers, find: findIssuer } = trustIssuers(trust.entra, trust.others)
+  const sharedBudget = createBudget(PROCESS_BURST, PROCESS_WINDOW_MS, clock)
+  const sources = new Map(
+    issuers.map((issuer): [typeof issuer, KeySource] => [
+      issuer,
+      createKeySource({
+        issuer,
+        fetchKeySet: createKeyFetch({ issuer, dispatcher, clock }),
+        clock,
+        random,
+        maxStaleMs: trust.keysMaxStaleMs,
+        sharedBudget,
+        onEvent: event => logKeyEvent(app, event),
+      }),
+    ]),
+  )
+  const authenticate = createAuthenticate({
+    findIssuer,
+    keysOf: issuer => sources.get(issuer)!,
+    verifySignature: createVerifySignature(),
+    clock,
+    toleranceSeconds: trust.toleranceSeconds,
+  })
+  const answerProblem = createAnswerProblem({
+    realm: options.realm ?? 'protected-resource',
+    resourceMetadata: metadataAddress(trust.publicUrl),
+    scopePrefix: trust.scopePrefix,
+  })
+  const routes = createRouteTable()
+
+  const accessOf = (request: FastifyRequest): RouteAccess | undefined => {
+    if (!request.is404) return request.routeOptions.config.access
+    return routes.methodsAt(request.url).isPublic ? 'public' : 'any'
+  }
+
+  const refuse: ProtectedResource['refuse'] = (request, reply, refusal, status) => {
+    const guarded = request as Guarded
+    guarded[REFUSAL] = refusal
+    const { access } = request.routeOptions.config
+    return sendProblem(reply, answerProblem(refusal, access, status))
+  }
+
+  const guard = (request: FastifyRequest): Access | Refusal | null | Promise<Access | Refusal> => {
+    const access = accessOf(request)
+    if (access === 'public') return null
+    // Reached only by a route that was registered before this plugin, where no check at boot could see it.
+    if (access === undefined) return { code: 'internal_error', about: 'route without config.access' }
+    const credential = readCredential(request.raw.rawHeaders)
+    if (isRefusal(credential)) return credential
+    const admit = (caller: Access | Refusal): Access | Refusal =>
+      isRefusal(caller) ? caller : (enforce(access, caller, trust.allowedClients) ?? caller)
+    const caller = authenticate(credential.token)
+    return caller instanceof Promise ? caller.then(admit) : admit(caller)
+  }
+
+  app.decorate('protectedResource', {
+    trust,
+    keys: () => [...sources.values()].map(source => source.state()),
+    answerProblem,
+    routes,
+    refuse,
+  })
+  // Null gives every request its final shape; the type says what a guarded handler sees.
+  app.decorateRequest('access', null as unknown as Access)
+  app.decorateRequest(REFUSAL, null)
+  app.addHook('onRoute', route => routes.add(route))
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const conclude = (outcome: Access | Refusal | null): void => {
+      if (outcome !== null && isRefusal(outcome)) {
+        refuse(request, reply, outcome)
+        return
+      }
+      if (outcome !== null) {
+        request.access = outcome
+        // HTTP-6: what one caller may see, no shared cache may keep; a handler can say otherwise.
+        reply.header('cache-control', 'no-store')
+      }
+      done()
+    }
+    const outcome = guard(request)
+    if (outcome instanceof Promise) outcome.then(conclude, done)
+    else conclude(outcome)
+  })
+
+  app.addHook('onResponse', (request, reply, done) => {
+    const refusal = (request as Guarded)[REFUSAL]
+    if (refusal !== null || options.logRequests === true) logRequest(request, reply, request.access, refusal)
+    done()
+  })
+
+  app.setErrorHandler((error, request, reply) => {
+    if (error instanceof Denied || error instanceof Unavailable) return refuse(request, reply, error.refusal)
+    throw error
+  })
+
+  app.addHook('onReady', done => {
+    routes.check()
+    for (const source of sources.values()) source.start()
+    done()
+  })
+  app.addHook('onClose', async () => {
+    for (const source of sources.values()) source.stop()
+    await ownDispatcher?.destroy()
+  })
+}
+
+/**
+ * Guards every route of the application it is registered on.
+ *
+ * Register it first and await it: a route says in `config: { access }` what it asks for, and one that says
+ * nothing keeps the application from booting. Throws {@link Misconfigured} with every problem of the options.
+ */
+export const protect = fp(plugin, { name: 'protected-resource', fastify: '5.x' })

@@ -1,0 +1,37 @@
+/** Decides how the server runs as a process: reads the environment, listens, and closes with grace. */
+import { existsSync } from 'node:fs'
+import closeWithGrace from 'close-with-grace'
+import { buildApp } from './app.ts'
+import { readConfig } from './config.ts'
+import { Misconfigured } from './errors.ts'
+
+/** Time that requests under way get to finish after SIGTERM, in milliseconds. */
+const GRACE_MS = 10_000
+/** sysexits.h: EX_CONFIG. */
+const EXIT_CONFIG = 78
+
+async function serve(): Promise<void> {
+  // The environment wins over the file.
+  if (existsSync('.env')) process.loadEnvFile('.env')
+  const config = readConfig(process.env)
+  const app = await buildApp(config)
+  closeWithGrace({ delay: GRACE_MS, logger: false }, async ({ err }) => {
+    if (err) app.log.fatal({ event: 'crashed', err })
+    await app.close()
+  })
+  const url = await app.listen({ host: config.host, port: config.port })
+  const { trust, keys } = app.protectedResource
+  app.log.info({
+    event: 'listening',
+    url,
+    publicUrl: trust.publicUrl,
+    issuers: keys().map(({ issuer }) => issuer),
+  })
+}
+
+serve().catch((error: unknown) => {
+  const told =
+    error instanceof Misconfigured ? error.message : error instanceof Error ? error.message : String(error)
+  process.stderr.write(`${told}\nTo try it without a tenant: npm run dev\n`)
+  process.exit(error instanceof Misconfigured ? EXIT_CONFIG : 1)
+})

@@ -1,0 +1,103 @@
+/** Decides what a verified token lets its bearer do here, in one vocabulary for users and applications of every issuer. */
+import type { JsonObject } from './jws.ts'
+
+/**
+ * Who is calling. `unknown` is a caller whose token does not say for which client it was issued: it satisfies
+ * neither "user only" nor "application only".
+ */
+export type CallerKind = 'user' | 'application' | 'unknown'
+
+/** What a verified token lets its bearer do here. */
+export interface Access {
+  readonly kind: CallerKind
+  /** `sub`: who this is at this issuer. Together with `issuer` it is the caller's identity. */
+  readonly subject: string
+  /** Entra's `oid`; together with `tenant` the identity that is the same in every application of the tenant. */
+  readonly objectId: string | undefined
+  /** Entra's `tid`. */
+  readonly tenant: string | undefined
+  /** The calling application: `azp`, `appid` or `client_id`. */
+  readonly client: string | undefined
+  /** Delegated permissions: what the user let the application do. */
+  readonly scopes: readonly string[]
+  /** Application permissions of an application, or the app roles of a user: never each other's (ENTRA-16). */
+  readonly roles: readonly string[]
+  /** For display only, never for a decision or as a data key (ENTRA-18). */
+  readonly name: string
+  readonly issuer: string
+  /** `exp`, in seconds since 1970. */
+  readonly expiresAt: number
+  /** All claims of the token, read-only. */
+  readonly claims: JsonObject
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+function words(value: unknown): string[] {
+  return typeof value === 'string' ? value.split(' ').filter(word => word !== '') : []
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
+}
+
+/** ENTRA-16: `idtyp` when the token has it, else a delegated token is the one with `scp`. */
+function kindAtEntra(claims: JsonObject): CallerKind {
+  if (claims.idtyp === 'app') return 'application'
+  if (claims.idtyp === 'user') return 'user'
+  return claims.scp === undefined ? 'application' : 'user'
+}
+
+/** RFC 9068 §2.2 and §5: where no resource owner is involved, `sub` is the client itself. */
+function kindByRfc9068(subject: string, client: string | undefined): CallerKind {
+  if (client === undefined) return 'unknown'
+  return subject === client ? 'application' : 'user'
+}
+
+/** Freezes what JSON can hold, all the way down, so that no handler can change what another one reads. */
+function freeze(root: JsonObject): JsonObject {
+  const pending: object[] = [root]
+  for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
+    for (const value of Object.values(Object.freeze(node))) {
+      if (typeof value === 'object' && value !== null) pending.push(value)
+    }
+  }
+  return root
+}
+
+/**
+ * Reads the access out of claims that have been verified and checked; `iss`, `exp` and one of `sub` and `oid`
+ * are there.
+ *
+ * @param preset whose vocabulary the claims are in
+ */
+export function readAccess(preset: 'entra' | 'rfc9068', claims: JsonObject): Access {
+  const subject = text(claims.sub) ?? (claims.oid as string)
+  const client =
+    preset === 'entra'
+      ? (text(claims.azp) ?? text(claims.appid))
+      : (text(claims.client_id) ?? text(claims.azp))
+  const name =
+    text(claims.name) ??
+    text(claims.preferred_username) ??
+    text(claims.unique_name) ??
+    text(claims.app_displayname) ??
+    client ??
+    subject
+
+  return Object.freeze({
+    kind: preset === 'entra' ? kindAtEntra(claims) : kindByRfc9068(subject, client),
+    subject,
+    objectId: text(claims.oid),
+    tenant: text(claims.tid),
+    client,
+    scopes: Object.freeze(preset === 'entra' ? words(claims.scp) : words(claims.scope)),
+    roles: Object.freeze(strings(claims.roles)),
+    name,
+    issuer: claims.iss as string,
+    expiresAt: claims.exp as number,
+    claims: freeze(claims),
+  })
+}

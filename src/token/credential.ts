@@ -1,0 +1,60 @@
+/** Decides what a request's Authorization header offers: one bearer token, nothing that we understand, or a malformed offer. */
+import type { Refusal } from '../errors.ts'
+
+/** What stood in the header, not yet judged as a token. */
+export interface Credential {
+  readonly scheme: 'bearer'
+  readonly token: string
+}
+
+/** Longest token that is looked at, in characters (JWT-21). */
+export const MAX_TOKEN_CHARACTERS = 16_384
+
+const NO_CREDENTIALS: Refusal = { code: 'no_credentials' }
+// RFC 9110 §11.4: credentials = auth-scheme [ 1*SP ( token68 / … ) ]; a scheme is an RFC 9110 §5.6.2 token.
+const SCHEME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+/
+const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
+
+function malformed(received: string, expected: string): Refusal {
+  return { code: 'malformed_credentials', about: 'authorization', received, expected }
+}
+
+/**
+ * Reads the Authorization field lines of one request.
+ *
+ * @param rawHeaders names and values in turn, as node gives them; needed because `headers` silently keeps only
+ *   the first of two Authorization lines (BEARER-15)
+ */
+export function readCredential(rawHeaders: readonly string[]): Credential | Refusal {
+  let value: string | undefined
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length !== 13 || name.toLowerCase() !== 'authorization') continue
+    if (value !== undefined) return malformed('several Authorization field lines', 'one (RFC 6750 §3.1)')
+    value = rawHeaders[i + 1]!
+  }
+  if (value === undefined) return NO_CREDENTIALS
+
+  // RFC 6750 §3.1: no error information for a caller who used none of the methods that we support.
+  const scheme = SCHEME.exec(value)?.[0] ?? ''
+  if (scheme.toLowerCase() !== 'bearer') return NO_CREDENTIALS
+
+  let start = scheme.length
+  while (value.charCodeAt(start) === 0x20) start++
+  const token = value.slice(start)
+  if (start === scheme.length || !TOKEN68.test(token)) {
+    return malformed(
+      token === '' ? 'Bearer without a token' : 'Bearer with something that is no token68',
+      'Bearer, a space and exactly one token',
+    )
+  }
+  if (token.length > MAX_TOKEN_CHARACTERS) {
+    return {
+      code: 'malformed_token',
+      about: 'size',
+      received: `${token.length} characters`,
+      expected: `at most ${MAX_TOKEN_CHARACTERS}`,
+    }
+  }
+  return { scheme: 'bearer', token }
+}

@@ -1,0 +1,204 @@
+/** Decides whether what an operator has set makes a resource server that can be trusted, and says everything that is wrong at once. */
+import type { Problem } from '../errors.ts'
+import { type EntraTrust, GUID, isLoopback, type Rfc9068Trust, type TokenVersion } from './issuers.ts'
+
+/** What an operator sets. The plugin takes these as they are; the server reads them from the variables of the same names. */
+export interface TrustSettings {
+  /** Tenant GUID, or `common`/`organizations` together with `allowedTenants`. AZURE_TENANT_ID. */
+  readonly azureTenantId?: string | undefined
+  /** This API's application id; accepted as audience, and `api://<id>` too in v1 tokens. AZURE_CLIENT_ID. */
+  readonly azureClientId?: string | undefined
+  /** The cloud's login host. Default `https://login.microsoftonline.com`. AZURE_AUTHORITY_HOST. */
+  readonly azureAuthorityHost?: string | undefined
+  /** Accepted audiences of every issuer, compared exactly; replaces those of `azureClientId`. AUDIENCE. */
+  readonly audience?: readonly string[] | undefined
+  /** Tenant GUIDs that may call, or `*` written out. ALLOWED_TENANTS. */
+  readonly allowedTenants?: readonly string[] | undefined
+  /** Application ids that may call; none named is any. ALLOWED_CLIENTS. */
+  readonly allowedClients?: readonly string[] | undefined
+  /** Further issuers, exactly as they stand in `iss`; their tokens are RFC 9068's. ISSUERS. */
+  readonly issuers?: readonly string[] | undefined
+  /** `at+jwt` (default), or `JWT` for issuers that do not type their access tokens. ISSUERS_TOKEN_TYP. */
+  readonly issuersTokenTyp?: string | undefined
+  /** Entra token versions accepted. Default both. TOKEN_VERSIONS. */
+  readonly tokenVersions?: readonly string[] | undefined
+  /** Clock difference that is forgiven, in seconds, 0 to 300. Default 60. CLOCK_TOLERANCE_SECONDS. */
+  readonly clockToleranceSeconds?: number | undefined
+  /** How long the last good keys serve while the issuer gives none, in hours, 1 to 72. Default 24. KEYS_MAX_STALE_HOURS. */
+  readonly keysMaxStaleHours?: number | undefined
+  /** What makes a scope requestable. Default `api://<azureClientId>/`. SCOPE_PREFIX. */
+  readonly scopePrefix?: string | undefined
+  /** This API's own address, for metadata and challenges; never taken from a request. PUBLIC_URL. */
+  readonly publicUrl?: string | undefined
+}
+
+/** Settings that have been checked. */
+export interface Trust {
+  readonly entra: EntraTrust | undefined
+  readonly others: readonly Rfc9068Trust[]
+  readonly allowedClients: readonly string[]
+  readonly toleranceSeconds: number
+  readonly keysMaxStaleMs: number
+  readonly scopePrefix: string
+  /** Without a trailing slash. */
+  readonly publicUrl: string
+}
+
+const DEFAULT_AUTHORITY = 'https://login.microsoftonline.com'
+const MULTI_TENANT = ['common', 'organizations']
+const VERSIONS: readonly TokenVersion[] = ['1.0', '2.0']
+const EXAMPLE_GUID = '11111111-2222-3333-4444-555555555555'
+// Safe inside a quoted challenge parameter (BEARER-12).
+const QUOTABLE = /^[\x21\x23-\x5b\x5d-\x7e]*$/
+
+const quote = (value: string): string => JSON.stringify(value.slice(0, 200))
+
+/** Why an address can't be that of an issuer or of this API; undefined when it can. */
+function addressProblem(value: string): string | undefined {
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  if (url === undefined || !['https:', 'http:'].includes(url.protocol)) return 'an https URL'
+  if (url.protocol === 'http:' && !isLoopback(url)) return 'https (plain http is for loopback only)'
+  if (url.username !== '' || url.password !== '') return 'a URL without a user name or password'
+  if (url.search !== '' || url.hash !== '' || value.includes('?') || value.includes('#')) {
+    return 'a URL without query and fragment'
+  }
+  return QUOTABLE.test(value) ? undefined : 'a URL of printable characters without space, " and \\'
+}
+
+/**
+ * Checks an operator's settings.
+ *
+ * @param nameOf how a setting is called where the operator wrote it: a variable or an option
+ * @returns the checked settings, or every problem
+ */
+export function readTrust(
+  settings: TrustSettings,
+  nameOf: (setting: keyof TrustSettings) => string,
+): Trust | readonly Problem[] {
+  const problems: Problem[] = []
+  const report = (setting: keyof TrustSettings, found: string, expected: string, example: string): void => {
+    problems.push({ name: nameOf(setting), found, expected, example })
+  }
+  const inRange = (
+    setting: 'clockToleranceSeconds' | 'keysMaxStaleHours',
+    low: number,
+    high: number,
+    fallback: number,
+  ): number => {
+    const value = settings[setting] ?? fallback
+    if (Number.isInteger(value) && value >= low && value <= high) return value
+    report(setting, String(value), `a whole number from ${low} to ${high}`, String(fallback))
+    return fallback
+  }
+  const checkAddress = (setting: keyof TrustSettings, value: string, example: string): void => {
+    const expected = addressProblem(value)
+    if (expected !== undefined) report(setting, quote(value), expected, example)
+  }
+
+  const { azureTenantId, azureClientId, issuers = [] } = settings
+  const tenant = azureTenantId?.toLowerCase()
+  if (tenant === undefined && issuers.length === 0) {
+    report(
+      'azureTenantId',
+      'nothing, and no further issuer',
+      'the tenant whose tokens are accepted',
+      EXAMPLE_GUID,
+    )
+  }
+  if (tenant !== undefined && !GUID.test(tenant) && !MULTI_TENANT.includes(tenant)) {
+    report('azureTenantId', quote(tenant), 'a tenant GUID, common or organizations', EXAMPLE_GUID)
+  }
+  if (azureClientId !== undefined && !QUOTABLE.test(azureClientId)) {
+    report('azureClientId', quote(azureClientId), 'an application id', EXAMPLE_GUID)
+  }
+
+  const authority = (settings.azureAuthorityHost ?? DEFAULT_AUTHORITY).replace(/\/$/, '')
+  checkAddress('azureAuthorityHost', authority, DEFAULT_AUTHORITY)
+  if (addressProblem(authority) === undefined && new URL(authority).pathname !== '/') {
+    report('azureAuthorityHost', quote(authority), 'a login host without a path', DEFAULT_AUTHORITY)
+  }
+
+  const allowedTenants = settings.allowedTenants?.map(id => id.toLowerCase()) ?? []
+  const anyTenant = allowedTenants.length === 1 && allowedTenants[0] === '*'
+  for (const id of anyTenant ? [] : allowedTenants.filter(id => !GUID.test(id))) {
+    report('allowedTenants', quote(id), 'tenant GUIDs, or * alone', EXAMPLE_GUID)
+  }
+  const multiTenant = tenant !== undefined && MULTI_TENANT.includes(tenant)
+  if (multiTenant && allowedTenants.length === 0) {
+    report(
+      'allowedTenants',
+      `nothing, with tenant ${tenant}`,
+      'the tenants that may call, or * for any',
+      EXAMPLE_GUID,
+    )
+  }
+  if (tenant !== undefined && GUID.test(tenant) && allowedTenants.some(id => id !== tenant)) {
+    report(
+      'allowedTenants',
+      'other tenants beside a single one',
+      'the tenant common or organizations',
+      tenant,
+    )
+  }
+
+  const { audience } = settings
+  if (audience === undefined && azureClientId === undefined) {
+    report(
+      'audience',
+      'nothing, and no application id',
+      'the audience that tokens for this API carry',
+      'api://orders',
+    )
+  }
+  if (audience?.length === 0 || audience?.includes('')) {
+    report('audience', 'an empty audience', 'audiences that are not empty', 'api://orders')
+  }
+
+  for (const issuer of issuers) checkAddress('issuers', issuer, 'https://issuer.example')
+  const { issuersTokenTyp = 'at+jwt' } = settings
+  if (issuersTokenTyp !== 'at+jwt' && issuersTokenTyp !== 'JWT') {
+    report('issuersTokenTyp', quote(issuersTokenTyp), 'at+jwt or JWT', 'at+jwt')
+  }
+  const wanted = settings.tokenVersions ?? VERSIONS
+  const versions = VERSIONS.filter(version => wanted.includes(version))
+  if (versions.length === 0 || wanted.some(version => !VERSIONS.some(known => known === version))) {
+    report('tokenVersions', quote(wanted.join(',')), '1.0, 2.0 or both', '1.0,2.0')
+  }
+
+  const toleranceSeconds = inRange('clockToleranceSeconds', 0, 300, 60)
+  const staleHours = inRange('keysMaxStaleHours', 1, 72, 24)
+  const scopePrefix = settings.scopePrefix ?? (azureClientId === undefined ? '' : `api://${azureClientId}/`)
+  if (!QUOTABLE.test(scopePrefix)) {
+    report('scopePrefix', quote(scopePrefix), 'printable characters without space, " and \\', 'api://orders/')
+  }
+  const publicUrl = (settings.publicUrl ?? '').replace(/\/$/, '')
+  if (publicUrl === '')
+    report('publicUrl', 'nothing', "this API's own https address", 'https://api.example.com')
+  else checkAddress('publicUrl', publicUrl, 'https://api.example.com')
+
+  if (problems.length > 0) return problems
+  const ofId = azureClientId === undefined ? [] : [azureClientId]
+  const ofIdAndUri = azureClientId === undefined ? [] : [azureClientId, `api://${azureClientId}`]
+  return Object.freeze({
+    entra:
+      tenant === undefined
+        ? undefined
+        : {
+            authority: new URL(authority).origin,
+            tenant,
+            allowedTenants: anyTenant ? ('*' as const) : allowedTenants,
+            versions,
+            audiences: { '1.0': audience ?? ofIdAndUri, '2.0': audience ?? ofId },
+          },
+    others: issuers.map(issuer => ({
+      issuer,
+      audiences: audience ?? ofIdAndUri,
+      tokenType: issuersTokenTyp as 'at+jwt' | 'JWT',
+    })),
+    allowedClients: settings.allowedClients ?? [],
+    toleranceSeconds,
+    keysMaxStaleMs: staleHours * 3_600_000,
+    scopePrefix,
+    publicUrl,
+  })
+}

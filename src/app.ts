@@ -1,6 +1,6 @@
 /** Decides what the server is made of: configuration and the outside world in, an application out; it never listens and never reads the environment. */
 import { rootCertificates } from 'node:tls'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { EnvHttpProxyAgent } from 'undici'
 import type { Config } from './config.ts'
 import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
@@ -47,7 +47,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   const loggerInstance: FastifyBaseLogger = world.log ?? createLogger(config.logLevel)
   const app: FastifyInstance = Fastify({
     loggerInstance,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
     http: { maxHeaderSize: MAX_HEADER_BYTES },
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -69,7 +69,13 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   })
 
   const { log: _, ca: __, ...outside } = world
-  await app.register(protect, { ...config.trust, ...outside, dispatcher, logRequests: true })
+  await app.register(protect, {
+    ...config.trust,
+    ...outside,
+    dispatcher,
+    logRequests: true,
+    handleErrors: false,
+  })
   addAnswers(app)
   const { trust, routes } = app.protectedResource
   await addDescription(app, {

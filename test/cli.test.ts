@@ -10,11 +10,19 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { AuthError, InteractionRequiredAuthError, ServerError, TokenCacheContext } from '@azure/msal-node'
+import {
+  type AccountInfo,
+  AuthError,
+  InteractionRequiredAuthError,
+  type PublicClientApplication,
+  ServerError,
+  TokenCacheContext,
+} from '@azure/msal-node'
 import { decodeJwt } from 'jose'
 import { chromium } from 'playwright-core'
 import { check, lock, unlock } from 'proper-lockfile'
 import t, { type Test } from 'tap'
+import { accountsOf } from '../src/cli/accounts.ts'
 import { isShowable, openInBrowser } from '../src/cli/browser.ts'
 import { cacheFile, fileCache } from '../src/cli/cache.ts'
 import { readCertificate } from '../src/cli/certificate.ts'
@@ -28,6 +36,7 @@ import { readForms, signInAs } from '../src/cli/sign-in.ts'
 import { runToken } from '../src/cli/token.ts'
 import { Misconfigured } from '../src/errors.ts'
 import { createAuthority, createRsaKey, createServerCertificate } from '../src/local-tenant/certificates.ts'
+import { readProfile } from '../src/local-tenant/profile.ts'
 import { startLocalTenant } from '../src/local-tenant/tenant.ts'
 
 const GUID = '11111111-2222-3333-4444-555555555555'
@@ -504,6 +513,26 @@ t.test('the cache', async t => {
   })
 })
 
+t.test('cached accounts: those of this host and tenant, guests included', async t => {
+  const account = (username: string, environment: string, tenantId: string, ...guestOf: string[]) =>
+    ({ username, environment, tenantId, tenantProfiles: new Map(guestOf.map(id => [id, {}])) }) as AccountInfo
+  const other = GUID.replace('1', '9')
+  const app = {
+    getAllAccounts: async () => [
+      account('ada', 'login.microsoftonline.com', GUID),
+      account('gus', 'login.microsoftonline.com', other, GUID),
+      account('eve', 'login.microsoftonline.com', other),
+      account('ida', 'localhost:8443', GUID),
+    ],
+  } as PublicClientApplication
+  const names = async (tenant: string) => {
+    const settings = readTokenSettings({ ...ENTRA, AZURE_TENANT_ID: tenant }, undefined, 'interactive')
+    return (await accountsOf(app, settings)).map(one => one.username)
+  }
+  t.same(await names(GUID), ['ada', 'gus'])
+  t.same(await names('common'), ['ada', 'gus', 'eve'])
+})
+
 t.test('the certificate', async t => {
   const mine = await createRsaKey('mine')
   const other = await createRsaKey('other')
@@ -714,7 +743,7 @@ t.test('over the wire', async t => {
   const { profile } = tenant
   const people = profile.people
   /** A folder of its own, so that no test sees the cache of another. */
-  const home = (t: Test) => ({ cwd: t.testdir(), localTenant: profile as LocalTenant })
+  const home = (t: Test, files = {}) => ({ cwd: t.testdir(files), localTenant: profile as LocalTenant })
   const payload = ({ code, out, err }: Outcome) => {
     if (code !== 0) throw new Error(err)
     return decodeJwt(out)
@@ -739,9 +768,9 @@ t.test('over the wire', async t => {
 
   t.test('client credentials by certificate: proven by a signature', async t => {
     const { certificate, privateKey } = tenant.daemonCertificate
-    const cwd = t.testdir({ 'caller.pem': `${privateKey}\n${certificate}` })
-    const env = { TOKEN_CLIENT_CERTIFICATE_PATH: join(cwd, 'caller.pem') }
-    t.match(payload(await run([], { ...home(t), cwd, env })), { azp: profile.daemon.clientId, azpacr: '2' })
+    const world = home(t, { 'caller.pem': `${privateKey}\n${certificate}` })
+    const env = { TOKEN_CLIENT_CERTIFICATE_PATH: join(world.cwd, 'caller.pem') }
+    t.match(payload(await run([], { ...world, env })), { azp: profile.daemon.clientId, azpacr: '2' })
   })
 
   t.test('the daemon without a role, and a region forced by the environment: that one, and here', async t => {
@@ -972,11 +1001,11 @@ t.test('over the wire', async t => {
   })
 
   t.test('a damaged cache: a note, and the token all the same', async t => {
-    const cwd = t.testdir({ '.local-tenant': { 'msal-cache.json': 'nonsense' } })
-    const outcome = await run([], { ...home(t), cwd })
+    const world = home(t, { '.local-tenant': { 'msal-cache.json': 'nonsense' } })
+    const outcome = await run([], world)
     t.match(payload(outcome), { azp: profile.daemon.clientId })
     t.match(outcome.err, /^note: the token cache .* is damaged: ignored/)
-    t.match(await run([], { ...home(t), cwd }), { code: 0, err: '' }, 'mended')
+    t.match(await run([], world), { code: 0, err: '' }, 'mended')
   })
 
   t.test('stdout that breaks: not taken for a refusal of usage', async t => {
@@ -1021,14 +1050,15 @@ t.test('over the wire', async t => {
 
 t.test('the process', async t => {
   const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
-  const start = async (cwd: string, args: string[], env: Record<string, string> = {}): Promise<Outcome> => {
-    const inherited = Object.fromEntries(
-      Object.entries(process.env).filter(([name]) => !/^(AZURE|TOKEN)_/.test(name)),
-    )
-    const child = spawn(process.execPath, [...process.execArgv, main, ...args], {
+  const launch = (cwd: string, args: string[], env: Record<string, string> = {}) => {
+    const inherited = Object.entries(process.env).filter(([name]) => !/^(AZURE|TOKEN)_/.test(name))
+    return spawn(process.execPath, [...process.execArgv, main, ...args], {
       cwd,
-      env: { ...inherited, ...env },
+      env: { ...Object.fromEntries(inherited), ...env },
     })
+  }
+  const start = async (cwd: string, args: string[], env: Record<string, string> = {}): Promise<Outcome> => {
+    const child = launch(cwd, args, env)
     const [out, err, [code]] = await Promise.all([
       text(child.stdout),
       text(child.stderr),
@@ -1036,6 +1066,35 @@ t.test('the process', async t => {
     ])
     return { code, out, err }
   }
+
+  t.test('serve without a configuration: the server refuses', async t => {
+    t.match(await start(t.testdir(), ['serve']), { code: 78, out: '', err: /AZURE_TENANT_ID/ })
+  })
+
+  t.test('dev: the token command finds the local tenant, and the API takes its token', async t => {
+    const cwd = t.testdir()
+    const child = launch(cwd, ['dev'], { LOCAL_TENANT_PORT: '0' })
+    t.teardown(() => child.kill('SIGKILL'))
+    const ended = once(child, 'exit')
+    child.stdout.resume()
+    let said = ''
+    const up = new Promise<void>(resolve => {
+      child.stderr.on('data', chunk => {
+        said += chunk
+        if (/Stop with Ctrl-C/.test(said)) resolve()
+      })
+    })
+    t.equal(await Promise.race([up.then(() => 'up'), ended.then(() => said)]), 'up')
+    const localTenant = await readProfile(join(cwd, '.local-tenant'))
+    const { code, out } = await run(['--as', 'ada'], { cwd, localTenant })
+    t.equal(code, 0)
+    const answer = await fetch(`${localTenant?.apiUrl}/secure-data`, {
+      headers: { authorization: `Bearer ${out.trim()}` },
+    })
+    t.match(await answer.json(), { message: 'Hello Ada Lovelace, this is protected data.' })
+    child.kill('SIGTERM')
+    await ended
+  })
 
   t.test('help, no command, an unknown one: 0 on stdout, 2 on stderr', async t => {
     const cwd = t.testdir()
@@ -1060,11 +1119,7 @@ t.test('the process', async t => {
     const entra = await start(cwd, ['token'], { TOKEN_CLIENT_ID: GUID })
     t.equal(entra.code, 78)
     t.match(entra.err, /2 configuration problems:\n {2}TOKEN_CLIENT_SECRET.*\n {2}AZURE_CLIENT_ID/)
-    t.match(
-      await start(join(cwd, 'bad'), ['token']),
-      { code: 1, err: /EISDIR/ },
-      'a .env that cannot be read',
-    )
+    t.match(await start(join(cwd, 'bad'), ['token']), { code: 78, out: '' }, 'a .env that cannot be read')
 
     const tenant = await startLocalTenant({ port: 0, stateFolder: join(cwd, 'state') })
     t.teardown(() => tenant.close())

@@ -33,11 +33,12 @@ export function cacheFile({ env, cwd, home }: Pick<Io, 'env' | 'cwd' | 'home'>, 
  */
 export function fileCache(file: string, report: (text: string) => void): ICachePlugin {
   let release: (() => Promise<void>) | undefined
+  const lost = (error: Error) => report(`the lock of the token cache ${file} was lost: ${error.message}`)
   return {
     async beforeCacheAccess({ tokenCache }) {
       try {
         await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-        release = await lock(file, { ...LOCK, onCompromised: error => report(lost(file, error)) })
+        release = await lock(file, { ...LOCK, onCompromised: lost })
       } catch (error) {
         report(`the token cache is not used: ${(error as Error).message} (${file})`)
         return
@@ -57,7 +58,7 @@ export function fileCache(file: string, report: (text: string) => void): ICacheP
       } catch (error) {
         report(`the token cache was not written: ${(error as Error).message}`)
       } finally {
-        await release().catch(error => report(lost(file, error)))
+        await release().catch(lost)
         release = undefined
       }
     },
@@ -83,8 +84,4 @@ async function replace(file: string, text: string): Promise<void> {
     await rm(next, { force: true })
     throw error
   }
-}
-
-function lost(file: string, error: Error): string {
-  return `the lock of the token cache ${file} was lost: ${error.message}`
 }

@@ -15,7 +15,7 @@ export class GaveUp extends Error {
  * @param stop ends the work when the time is over, and never fails; what the work says then is not heard
  * @throws {GaveUp} after `seconds` and `stop`
  */
-export async function within<T>(work: Promise<T>, seconds: number, stop?: () => Promise<void>): Promise<T> {
+export function within<T>(work: Promise<T>, seconds: number, stop?: () => Promise<void>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   let gaveUp: GaveUp | undefined
   const late = new Promise<never>((_, reject) => {
@@ -25,11 +25,9 @@ export async function within<T>(work: Promise<T>, seconds: number, stop?: () => 
       reject(gaveUp)
     }, seconds * 1000)
   })
-  try {
-    return await Promise.race([work, late])
-  } catch (error) {
-    throw gaveUp ?? error
-  } finally {
-    clearTimeout(timer)
-  }
+  return Promise.race([work, late])
+    .catch(error => {
+      throw gaveUp ?? error
+    })
+    .finally(() => clearTimeout(timer))
 }

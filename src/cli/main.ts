@@ -52,6 +52,9 @@ function loadEnvironment(file: string): void {
   try {
     process.loadEnvFile(file)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') return
+    process.stderr.write(`error: ${file} cannot be read: ${message}\n`)
+    process.exit(78)
   }
 }

@@ -92,9 +92,10 @@ export function createNetwork(options: NetworkOptions): Network {
   }
 
   async function exchange<T>(method: 'GET' | 'POST', url: string, options?: NetworkRequestOptions) {
+    // Any other class of error is replaced by MSAL with a text that says nothing.
+    const failed = (text: string) => new AuthError('network_error', options?.correlationId ?? '', text)
     const answer = await send(method, url, options).catch((error: Error) => {
-      // Any other class of error is replaced by MSAL with a text that says nothing.
-      throw new AuthError('network_error', options?.correlationId ?? '', error.message)
+      throw failed(error.message)
     })
     const body = readJson(answer.text)
     if (!body) {
@@ -102,7 +103,7 @@ export function createNetwork(options: NetworkOptions): Network {
       const type = answer.headers['content-type'] ?? 'no content type'
       const failure = `${method} ${origin}${pathname}: answered ${answer.status} with ${type}, not a JSON object`
       failures.push(failure)
-      throw new AuthError('network_error', options?.correlationId ?? '', failure)
+      throw failed(failure)
     }
     if (typeof body.error === 'string') refusals.push(body as unknown as OAuthError)
     return { status: answer.status, headers: answer.headers, body: body as T }
@@ -136,5 +137,5 @@ function causeOf(error: unknown, timeoutMs: number, maxBytes: number): string {
   const { name, code, message } = error as NodeJS.ErrnoException
   if (name === 'TimeoutError') return `no complete answer within ${timeoutMs / 1000} s`
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return `an answer of more than ${maxBytes} bytes`
-  return code ? `${code}${message && !message.includes(code) ? ` (${message})` : ''}` : message
+  return [code, message].filter(text => text).join(': ')
 }

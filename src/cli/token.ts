@@ -64,19 +64,19 @@ async function obtain(
     claims: options.claims,
     timeoutSeconds: options.timeoutSeconds,
   }
-  try {
-    io.stdout.write(`${render(await acquire(options, wish, person, io), options.json)}\n`)
-    return EXIT.ok
-  } catch (error) {
-    if (error instanceof Misconfigured) throw error
-    complain(io, describeFailure(error as Error, network, settings))
+  const outcome = await acquire(options, wish, person, io)
+    .catch((error: Error) => error)
+    .finally(() => network.close())
+  if (outcome instanceof Misconfigured) throw outcome
+  if (outcome instanceof Error) {
+    complain(io, describeFailure(outcome, network, settings))
     return EXIT.failed
-  } finally {
-    await network.close()
   }
+  io.stdout.write(`${render(outcome, options.json)}\n`)
+  return EXIT.ok
 }
 
-function acquire(
+async function acquire(
   { how, browser }: TokenOptions,
   wish: Wish,
   person: Person | undefined,
@@ -109,9 +109,9 @@ function render(
   const result = {
     access_token: accessToken,
     token_type: tokenType,
-    expires_on: expiresOn?.toISOString() ?? null,
+    expires_on: expiresOn,
     scopes,
-    account: account ? (account.name ?? account.username) : null,
+    account: account?.name ?? account?.username ?? null,
   }
   return JSON.stringify(result, null, 2)
 }

@@ -2,7 +2,8 @@
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Denied, type Refusal, Unavailable } from '../errors.ts'
-import type { AnswerProblem } from './problem.ts'
+import { logRequest } from './log.ts'
+import { type AnswerProblem, sendProblem } from './problem.ts'
 
 /** What Fastify itself refuses keeps its status (400, 413, 415 …) and gets our document. */
 function refusalOf(error: FastifyError): { refusal: Refusal; status?: number } {
@@ -40,10 +41,10 @@ export function addAnswers(app: FastifyInstance): void {
 export function createFrameworkErrors(
   answerProblem: () => AnswerProblem,
 ): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
-  return (error, _request, reply) => {
+  return (error, request, reply) => {
     const { refusal, status } = refusalOf(error)
-    const answer = answerProblem()(refusal, 'any', status)
-    reply.code(answer.status).headers(answer.headers).send(answer.body)
+    sendProblem(reply, answerProblem()(refusal, 'any', status))
+    logRequest(request, reply, null, refusal)
   }
 }
 

@@ -24,6 +24,11 @@ export interface ProtectedResourceOptions extends TrustSettings {
   readonly realm?: string
   /** Whether requests that were not refused are logged too, one line each. Plugin option only. Default false. */
   readonly logRequests?: boolean
+  /**
+   * Whether `Denied` and `Unavailable` that a handler throws are answered by the plugin; false when the
+   * application sets an error handler of its own on the same scope. Plugin option only. Default true.
+   */
+  readonly handleErrors?: boolean
   /** Carries the requests for keys: trust, proxy, connections. Plugin option only. Default: a plain undici Agent. */
   readonly dispatcher?: Dispatcher
   /** Time. Plugin option only. Default: the machine's clock. */
@@ -190,10 +195,13 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     done()
   })
 
-  app.setErrorHandler((error, request, reply) => {
-    if (error instanceof Denied || error instanceof Unavailable) return refuse(request, reply, error.refusal)
-    throw error
-  })
+  if (options.handleErrors !== false) {
+    app.setErrorHandler((error, request, reply) => {
+      if (error instanceof Denied || error instanceof Unavailable)
+        return refuse(request, reply, error.refusal)
+      throw error
+    })
+  }
 
   app.addHook('onReady', done => {
     routes.check()

@@ -15,6 +15,9 @@ export interface AuthenticatedClient {
   readonly proof: ClientProof
 }
 
+// Clients have clocks of their own; Entra forgives them five minutes.
+const SKEW_SECONDS = 300
+
 /** Compares two secrets in a time that tells nothing of where they differ. */
 export function equalSecrets(one: string, other: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest()
@@ -45,6 +48,7 @@ async function checkAssertion(directory: Directory, client: Application, asserti
       // `jti` is deliberately not single-use: msal-node sends one assertion until it expires.
       requiredClaims: ['exp'],
       currentDate: new Date(directory.now()),
+      clockTolerance: SKEW_SECONDS,
     })
     const thumbprint = (hash: string) => createHash(hash).update(certificate.raw).digest('base64url')
     const named =

@@ -777,7 +777,9 @@ t.test('over the wire', async t => {
     process.env.MSAL_FORCE_REGION = 'westus'
     t.teardown(() => delete process.env.MSAL_FORCE_REGION)
     const env = { TOKEN_CLIENT_ID: profile.daemonWithoutRole.clientId }
-    const claims = payload(await run(['--json', '--no-cache'], { ...home(t), env }).then(unwrap))
+    const outcome = await run(['--json', '--no-cache'], { ...home(t), env })
+    t.match(JSON.parse(outcome.out), { token_type: 'Bearer', account: null })
+    const claims = payload(unwrap(outcome))
     t.equal(claims.azp, profile.daemonWithoutRole.clientId)
     t.notOk(claims.roles)
   })

@@ -341,6 +341,7 @@ t.test('sign-in', async t => {
       redirectUri,
       codeChallenge: challenge,
       codeChallengeMethod: 'S256',
+      responseMode: 'form_post',
       state: 'a state',
       nonce,
       loginHint: 'ada',
@@ -350,12 +351,11 @@ t.test('sign-in', async t => {
     const { action, fields } = readPage(await back.text())
     t.equal(action, redirectUri)
     t.equal(fields.state, 'a state')
-    const result = await app.acquireTokenByCode({
-      code: fields.code!,
-      scopes: [dataRead],
-      redirectUri,
-      codeVerifier: verifier,
-    })
+    const code = fields.code!
+    const result = await app.acquireTokenByCode(
+      { code, scopes: [dataRead], redirectUri, codeVerifier: verifier, state: 'a state', nonce },
+      { code, state: fields.state! },
+    )
     const { payload } = await verify(result.accessToken, api.clientId)
     t.match(payload, {
       name: 'Ada Lovelace',
@@ -1069,7 +1069,7 @@ t.test('state, profile and ports', async t => {
     const folder = t.testdir({ 'state.json': '{' })
     await t.rejects(startLocalTenant({ stateFolder: folder, port: 0 }), SyntaxError)
     t.equal(await readFile(join(folder, 'state.json'), 'utf8'), '{')
-    await t.rejects(createPrivateFile(folder, 'missing/name', 'x'))
+    await t.rejects(createPrivateFile(folder, 'missing/name', 'x'), { code: 'ENOENT' })
     await writeFile(join(folder, 'profile.json'), '{')
     t.equal(await readProfile(folder), undefined)
   })
@@ -1112,5 +1112,18 @@ t.test('state, profile and ports', async t => {
       cause,
       message: /More\.$/,
     })
+  })
+
+  await t.test('the stand-in for reflect-metadata: finds what is defined, on its target only', async t => {
+    const { defineMetadata, getMetadata } = Reflect as unknown as {
+      defineMetadata(key: string, value: unknown, target: object): void
+      getMetadata(key: string, target: object): unknown
+    }
+    const target = {}
+    defineMetadata('key', 'value', target)
+    t.strictSame(
+      [getMetadata('key', target), getMetadata('other', target), getMetadata('key', {})],
+      ['value', undefined, undefined],
+    )
   })
 })

@@ -29,8 +29,8 @@ export async function createPrivateFile(folder: string, name: string, text: stri
     await link(staged, join(folder, name))
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw error
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return false
   } finally {
     await rm(staged, { force: true })
   }

@@ -1,6 +1,9 @@
 /** Decides when keys are fetched again in the background: hourly after a success, sooner and sooner apart after failures. */
 
-const HOUR_SECONDS = 3600
+/** What lies between two background refreshes, in milliseconds (C-7). */
+export const REFRESH_INTERVAL_MS = 3_600_000
+
+const HOUR_SECONDS = REFRESH_INTERVAL_MS / 1000
 const MIN_SECONDS = 300
 const FIRST_RETRY_MS = 1000
 

@@ -1,0 +1,55 @@
+/** Decides which key set is in force: the last good one, replaced as a whole, and dropped when it has grown too old. */
+import type { Refusal } from '../../errors.ts'
+import type { Clock } from './clock.ts'
+import type { KeySet } from './fetch.ts'
+import { createSelect, type FoundKey, type SelectKey, showKid } from './select.ts'
+
+/** The set in force. */
+export interface LastGood {
+  /** Undefined before the first good set, and when the last one is older than the longest staleness. */
+  readonly current: () => KeySet | undefined
+  /** As {@link SelectKey}, in the set in force; undefined too when there is none. */
+  readonly select: (kid: string | undefined, alg: string) => FoundKey | Refusal | undefined
+  /** Ids of the keys in force, cut for the log. */
+  readonly kids: () => readonly string[]
+  /**
+   * Puts a fresh set in force. A key that is not in it stops verifying with this call (C-7: replaced, not merged).
+   *
+   * @returns which ids came and went
+   */
+  readonly replace: (fresh: KeySet) => {
+    readonly added: readonly string[]
+    readonly withdrawn: readonly string[]
+  }
+  /** Since when there has been a set in force, or none, in milliseconds since 1970. */
+  readonly since: () => number
+}
+
+const kidsOf = (set: KeySet | undefined): string[] => set?.keys.map(({ kid }) => showKid(kid ?? '')) ?? []
+
+/** Keeps the last good set for at most `maxStaleMs` after it was fetched. */
+export function createLastGood(maxStaleMs: number, clock: Clock): LastGood {
+  let set: KeySet | undefined
+  let selectIn: SelectKey = () => undefined
+  let changedAt = clock.now()
+
+  const current = (): KeySet | undefined =>
+    set !== undefined && clock.now() - set.fetchedAt <= maxStaleMs ? set : undefined
+
+  return {
+    current,
+    select: (kid, alg) => (current() === undefined ? undefined : selectIn(kid, alg)),
+    kids: () => kidsOf(set),
+    replace: fresh => {
+      const [before, after] = [kidsOf(set), kidsOf(fresh)]
+      if (current() === undefined) changedAt = clock.now()
+      set = fresh
+      selectIn = createSelect(fresh)
+      return {
+        added: after.filter(kid => !before.includes(kid)),
+        withdrawn: before.filter(kid => !after.includes(kid)),
+      }
+    },
+    since: () => (set === undefined || current() !== undefined ? changedAt : set.fetchedAt + maxStaleMs),
+  }
+}

@@ -126,6 +126,7 @@ export function readConfig(env: Environment): Config {
     tokenVersions: names('TOKEN_VERSIONS'),
     clockToleranceSeconds: number('CLOCK_TOLERANCE_SECONDS'),
     keysMaxStaleHours: number('KEYS_MAX_STALE_HOURS'),
+    keysCacheFile: text('KEYS_CACHE_FILE'),
     scopePrefix: text('SCOPE_PREFIX'),
     publicUrl: publicUrl ?? (isLoopbackHost(host) ? localUrl : 'https://public-url.invalid'),
   }

@@ -1075,7 +1075,9 @@ t.test('the process', async t => {
 
   t.test('dev: the token command finds the local tenant, and the API takes its token', async t => {
     const cwd = t.testdir()
-    const child = launch(cwd, ['dev'], { LOCAL_TENANT_PORT: '0' })
+    // Far from 3000, where another test may be about to listen.
+    const port = 20_000 + (process.pid % 10_000)
+    const child = launch(cwd, ['dev'], { LOCAL_TENANT_PORT: '0', PORT: String(port) })
     t.teardown(() => child.kill('SIGKILL'))
     const ended = once(child, 'exit')
     child.stdout.resume()
@@ -1118,19 +1120,24 @@ t.test('the process', async t => {
       state: {},
       bad: { '.env': {} },
     })
-    const entra = await start(cwd, ['token'], { TOKEN_CLIENT_ID: GUID })
+    const [entra, bad] = await Promise.all([
+      start(cwd, ['token'], { TOKEN_CLIENT_ID: GUID }),
+      start(join(cwd, 'bad'), ['token']),
+    ])
     t.equal(entra.code, 78)
     t.match(entra.err, /2 configuration problems:\n {2}TOKEN_CLIENT_SECRET.*\n {2}AZURE_CLIENT_ID/)
-    t.match(await start(join(cwd, 'bad'), ['token']), { code: 78, out: '' }, 'a .env that cannot be read')
+    t.match(bad, { code: 78, out: '' }, 'a .env that is none')
 
     const tenant = await startLocalTenant({ port: 0, stateFolder: join(cwd, 'state') })
     t.teardown(() => tenant.close())
     const world = { LOCAL_TENANT_STATE: join(cwd, 'state'), AZURE_TENANT_ID: '', TOKEN_CLIENT_ID: '' }
-    const found = await start(cwd, ['token', '--as', 'ada'], world)
+    const [found, late] = await Promise.all([
+      start(cwd, ['token', '--as', 'ada'], world),
+      start(cwd, ['token', 'interactive', '--no-browser', '--timeout', '0.5'], world),
+    ])
     t.match(found, { code: 0, err: '' })
     t.equal(decodeJwt(found.out).name, 'Ada Lovelace')
     t.ok(existsSync(join(cwd, 'state', 'msal-cache.json')))
-    const late = await start(cwd, ['token', 'interactive', '--no-browser', '--timeout', '0.5'], world)
-    t.match(late, { code: 1, out: '', err: /no answer within 0\.5 s/ })
+    t.match(late, { code: 1, out: '', err: /no answer within 0\.5 s/ }, 'and the process ends')
   })
 })

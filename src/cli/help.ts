@@ -41,7 +41,7 @@ WHERE
   SCOPE_PREFIX                   default: api://<AZURE_CLIENT_ID>/
 
 EXAMPLES
-  curl -H "Authorization: Bearer $(npm run -s token)" http://localhost:3000/secure-data
+  curl -H "Authorization: Bearer $(npm run -s token)" http://127.0.0.1:3000/secure-data
   npm run -s token -- --as ada
   npm run -s token -- interactive --scope Data.Read --json
   npm run -s token -- device-code --timeout 120

@@ -3,7 +3,6 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { readProfile } from '../local-tenant/profile.ts'
-import { runToken } from './token.ts'
 
 const HELP = `Usage: protected-resource COMMAND
 
@@ -32,6 +31,8 @@ async function token(): Promise<never> {
   loadEnvironment(join(cwd, '.env'))
   const { env, stdin, stdout, stderr, platform } = process
   const localTenant = await readProfile(env.LOCAL_TENANT_STATE || join(cwd, '.local-tenant'))
+  // Not above: `serve` has no use for all that comes with it.
+  const { runToken } = await import('./token.ts')
   const code = await runToken(args, {
     env,
     stdin,

@@ -1,5 +1,5 @@
 /** Decides what the token command does: from its words to one line on stdout and an exit code. */
-import type { AuthenticationResult } from '@azure/msal-node'
+import type { AccountInfo, AuthenticationResult } from '@azure/msal-node'
 import { Misconfigured } from '../errors.ts'
 import { acquireAsApplication, acquireByDeviceCode, acquireInteractively } from './acquire.ts'
 import { isShowable, openInBrowser } from './browser.ts'
@@ -106,12 +106,13 @@ function render(
   json: boolean,
 ): string {
   if (!json) return accessToken
+  const { name, username }: Partial<AccountInfo> = account ?? {}
   const result = {
     access_token: accessToken,
     token_type: tokenType,
     expires_on: expiresOn,
     scopes,
-    account: account?.name ?? account?.username ?? null,
+    account: name ?? username ?? null,
   }
   return JSON.stringify(result, null, 2)
 }

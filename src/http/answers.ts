@@ -2,17 +2,19 @@
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Denied, type Refusal, Unavailable } from '../errors.ts'
-import { logRequest } from './log.ts'
+import { logRequest, showPath } from './log.ts'
 import { type AnswerProblem, sendProblem } from './problem.ts'
 
 /** What Fastify itself refuses keeps its status (400, 413, 415 …) and gets our document. */
 function refusalOf(error: FastifyError): { refusal: Refusal; status?: number } {
   if (error instanceof Denied || error instanceof Unavailable) return { refusal: error.refusal }
-  const status = error.statusCode ?? 500
+  // Whatever a handler threw comes here, null included.
+  const status = error?.statusCode ?? 500
   if (status >= 400 && status < 500) {
-    return { refusal: { code: 'bad_request', about: error.code, received: error.message }, status }
+    // The message of a bad URL repeats it, query and all.
+    return { refusal: { code: 'bad_request', about: error.code, received: showPath(error.message) }, status }
   }
-  return { refusal: { code: 'internal_error', about: error.code } }
+  return { refusal: { code: 'internal_error', about: error?.code } }
 }
 
 /** Answers framework errors, thrown errors and unknown paths with the one problem writer. */

@@ -1,120 +1,9 @@
-/** Decides what the API description says of access: security and the refusals of an operation are derived from its route. */
+/** Decides what the API description says of access: security, refusals and a sentence for people are derived from what a route asks for. */
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import { CODES, type Code } from '../errors.ts'
-import { type RouteAccess, rolesOf, scopesOf } from '../token/policy.ts'
-import { MEANINGS } from './problem.ts'
-
-type Operation = Record<string, unknown> & { responses?: Record<string, unknown>; 'x-access'?: RouteAccess }
-type Document = { paths?: Record<string, Record<string, Operation>>; components?: Record<string, unknown> }
-
-/** Which refusals an operation that asks for access can answer with, by component name. */
-const REFUSALS: readonly {
-  readonly name: string
-  readonly status: number
-  readonly example: Code
-  readonly description: string
-  readonly challenged: boolean
-}[] = [
-  {
-    name: 'MalformedCredentials',
-    status: 400,
-    example: 'malformed_credentials',
-    description: 'The request can not be read, for example its Authorization header.',
-    challenged: true,
-  },
-  {
-    name: 'Unauthorized',
-    status: 401,
-    example: 'expired',
-    description: 'No token, or one that is not accepted; `code` says why.',
-    challenged: true,
-  },
-  {
-    name: 'Forbidden',
-    status: 403,
-    example: 'insufficient_scope',
-    description: 'A good token that does not carry what the operation asks for.',
-    challenged: true,
-  },
-  {
-    name: 'Unavailable',
-    status: 503,
-    example: 'keys_unavailable',
-    description: 'Whether the token is good can not be decided now; it may well be.',
-    challenged: false,
-  },
-]
-
-const PROBLEM = {
-  type: 'object',
-  description: 'RFC 9457 problem document.',
-  required: ['status', 'title', 'detail', 'code'],
-  additionalProperties: false,
-  properties: {
-    status: { type: 'integer', description: 'The HTTP status.' },
-    title: { type: 'string', description: "The status's phrase." },
-    detail: { type: 'string', description: 'What the code means.' },
-    code: { type: 'string', enum: CODES, description: 'Why, from one closed list.' },
-    error: {
-      type: 'string',
-      enum: ['invalid_request', 'invalid_token', 'insufficient_scope'],
-      description: 'The error of the challenge (RFC 6750 §3.1), when it has one.',
-    },
-    scope: { type: 'string', description: 'The scopes of the challenge, when it has them.' },
-  },
-}
-
-function exampleOf(code: Code, status: number): object {
-  const { error, detail, scope } = MEANINGS[code]
-  const title = REFUSALS.find(refusal => refusal.status === status)!
-    .name.replace('MalformedCredentials', 'Bad Request')
-    .replace('Unavailable', 'Service Unavailable')
-  return {
-    status,
-    title,
-    detail,
-    code,
-    ...(error && { error }),
-    ...(scope && { scope: 'api://66666666-7777-8888-9999-000000000000/Data.Read' }),
-  }
-}
-
-function components(settings: DescriptionSettings): object {
-  const challenge = { $ref: '#/components/headers/WWW-Authenticate' }
-  const retry = { $ref: '#/components/headers/Retry-After' }
-  return {
-    securitySchemes: securitySchemes(settings),
-    schemas: { Problem: PROBLEM },
-    headers: {
-      'WWW-Authenticate': {
-        description: 'Challenge of RFC 6750 §3, with `resource_metadata` of RFC 9728.',
-        required: true,
-        schema: { type: 'string' },
-      },
-      'Retry-After': {
-        description: 'Seconds after which to try again.',
-        required: true,
-        schema: { type: 'string', pattern: '^[0-9]+$' },
-      },
-    },
-    responses: Object.fromEntries(
-      REFUSALS.map(({ name, status, example, description, challenged }) => [
-        name,
-        {
-          description,
-          headers: challenged ? { 'WWW-Authenticate': challenge } : { 'Retry-After': retry },
-          content: {
-            'application/problem+json': {
-              schema: { $ref: '#/components/schemas/Problem' },
-              example: exampleOf(example, status),
-            },
-          },
-        },
-      ]),
-    ),
-  }
-}
+import { type Names, type RouteAccess, scopesOf } from '../token/policy.ts'
+import type { AnswerProblem } from './problem.ts'
 
 /** What the description needs to know of this API. */
 export interface DescriptionSettings {
@@ -126,74 +15,275 @@ export interface DescriptionSettings {
   readonly scopePrefix: string
 }
 
-function securitySchemes({ authority, scopePrefix }: DescriptionSettings): object {
+/** The settings, and what only the guarded application itself knows. */
+interface Known extends DescriptionSettings {
+  readonly answerProblem: AnswerProblem
+  /** Whether users may come with tokens of an issuer other than Entra. */
+  readonly otherIssuers: boolean
+}
+
+type Fields = Readonly<Record<string, unknown>>
+type Response = Fields & { description?: string; headers?: Fields; content?: Record<string, Media> }
+type Media = Fields & { schema: Fields }
+type Operation = Fields & {
+  description?: string
+  responses: Record<string, Response>
+  /** What the route asks for, carried here by the generator. */
+  'x-access': RouteAccess
+}
+type Document = Fields & { paths: Record<string, Record<string, Operation>>; components: Fields }
+
+/** What the generator gives when it makes OpenAPI. */
+type Generated = { readonly openapiObject: Document }
+
+const CHALLENGE = 'WWW-Authenticate'
+const RETRY = 'Retry-After'
+
+interface Refused {
+  readonly description: string
+  /** The reasons that are shown; `code` may have others. */
+  readonly examples: readonly Code[]
+  /** Headers by name: whether they are always there. */
+  readonly headers?: Readonly<Record<string, boolean>>
+}
+
+/** How operations refuse, by the name of the component. */
+const REFUSED: Readonly<Record<string, Refused>> = {
+  Unreadable: { description: 'The request could not be read.', examples: ['bad_request'] },
+  BadRequest: {
+    description:
+      'The request could not be read; with a challenge when its Authorization header is the reason.',
+    examples: ['malformed_credentials', 'bad_request'],
+    headers: { [CHALLENGE]: false },
+  },
+  Unauthorized: {
+    description: 'No token, or one that is not accepted; `code` says why.',
+    examples: ['no_credentials', 'expired', 'wrong_audience'],
+    headers: { [CHALLENGE]: true },
+  },
+  Forbidden: {
+    description: 'A good token, but not one that the operation asks for; `code` says what it lacks.',
+    examples: ['insufficient_scope', 'insufficient_role', 'no_permissions'],
+    headers: { [CHALLENGE]: true },
+  },
+  Unavailable: {
+    description: 'Whether the token is good can not be decided now; it may well be. Try again.',
+    examples: ['keys_unavailable'],
+    headers: { [RETRY]: true },
+  },
+  Failure: { description: 'Whatever else goes wrong.', examples: ['internal_error'] },
+}
+
+const PUBLIC_REFUSALS = { 400: 'Unreadable', default: 'Failure' }
+const GUARDED_REFUSALS = {
+  400: 'BadRequest',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  503: 'Unavailable',
+  default: 'Failure',
+}
+
+const PROBLEM = {
+  type: 'object',
+  description: 'RFC 9457 problem document.',
+  required: ['status', 'title', 'detail', 'code'],
+  additionalProperties: false,
+  properties: {
+    status: { type: 'integer', description: 'The HTTP status.' },
+    title: { type: 'string', description: "The status's phrase." },
+    detail: { type: 'string', description: 'What the code means; constant for the code.' },
+    code: { type: 'string', enum: CODES, description: 'Why, from one closed list that the log uses too.' },
+    error: {
+      type: 'string',
+      enum: ['invalid_request', 'invalid_token', 'insufficient_scope'],
+      description: 'The error of the challenge (RFC 6750 §3.1), when it has one.',
+    },
+    scope: { type: 'string', description: 'The scopes of the challenge, when it has them.' },
+  },
+}
+
+const INTRODUCTION = [
+  'A protected resource: it accepts OAuth 2.0 access tokens (`Authorization: Bearer TOKEN`, RFC 6750) and issues none.',
+  "Every refusal is a problem document (RFC 9457) whose `code` says why; the server's log has the same code, with what was received and what was expected. An unknown path answers 401 without a token and 404 with one, a wrong method 405 with `Allow`.",
+]
+
+const ref = (section: string, name: string): Fields => ({ $ref: `#/components/${section}/${name}` })
+
+/** The headers of refusals, with the values that `code` is answered with as examples. */
+function headersOf(code: Code, access: RouteAccess, answerProblem: AnswerProblem): Record<string, Fields> {
+  const sent = answerProblem({ code }, access).headers
+  return {
+    [CHALLENGE]: {
+      description:
+        'The challenge (RFC 6750 §3): which scopes to ask for, where the metadata of this API is (RFC 9728), and what was wrong.',
+      schema: { type: 'string', pattern: '^Bearer realm="' },
+      example: sent['www-authenticate'],
+    },
+    [RETRY]: {
+      description: 'Seconds after which to try again (RFC 9110 §10.2.3).',
+      schema: { type: 'string', pattern: '^[0-9]+$' },
+      example: sent['retry-after'],
+    },
+  }
+}
+
+/** The headers that are always there with the refusals that have them. */
+function commonHeaders(access: RouteAccess, answerProblem: AnswerProblem): Fields {
+  const challenge = headersOf('insufficient_scope', access, answerProblem)[CHALLENGE]
+  const retry = headersOf('keys_unavailable', access, answerProblem)[RETRY]
+  return { [CHALLENGE]: { ...challenge, required: true }, [RETRY]: { ...retry, required: true } }
+}
+
+/** The examples are written by the writer of the answers, so that they can't differ from them. */
+function describeRefused(known: Known, access: RouteAccess, refused: Refused): Fields {
+  const own = headersOf(refused.examples[0]!, access, known.answerProblem)
+  const examples = refused.examples.map(code => {
+    const { body } = known.answerProblem({ code }, access)
+    return [code, { value: JSON.parse(body) as unknown }] as const
+  })
+  const shown = Object.entries(refused.headers ?? {}).map(([name, always]) => [
+    name,
+    always ? ref('headers', name) : own[name],
+  ])
+  return {
+    description: refused.description,
+    ...(shown.length > 0 && { headers: Object.fromEntries(shown) }),
+    content: {
+      'application/problem+json': {
+        schema: ref('schemas', 'Problem'),
+        examples: Object.fromEntries(examples),
+      },
+    },
+  }
+}
+
+function securitySchemes({ authority, scopePrefix }: Known, scopes: readonly string[]): Fields {
   const bearer = {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'JWT',
-    description: 'An access token. The names listed with an operation are the permissions of an application.',
+    description:
+      'An access token, however it was obtained. The names at an operation are the permissions that it must carry.',
   }
   if (authority === undefined) return { bearer }
-  const endpoints = {
+  const authorizationCode = {
     authorizationUrl: `${authority}/oauth2/v2.0/authorize`,
     tokenUrl: `${authority}/oauth2/v2.0/token`,
+    scopes: Object.fromEntries(
+      scopes.map(scope => [scopePrefix + scope, `${scope}, on behalf of the signed-in user`]),
+    ),
   }
-  const scopes = { [`${scopePrefix}Data.Read`]: 'Read the data on behalf of the signed-in user.' }
-  const entra = {
-    type: 'oauth2',
-    description: 'Microsoft Entra ID: people by authorization code with PKCE.',
-    flows: { authorizationCode: { ...endpoints, scopes } },
-  }
-  return { entra, bearer }
+  const description = 'Microsoft Entra ID: people sign in, by authorization code with PKCE.'
+  return { entra: { type: 'oauth2', description, flows: { authorizationCode } }, bearer }
 }
 
-/** A user comes in by scope, an application by role (OpenAPI 3.1: alternatives are separate entries). */
-function securityOf(access: RouteAccess, { authority, scopePrefix }: DescriptionSettings): object[] {
+/** Each way to hold what is asked for. */
+function ways(wanted: Names): string[][] {
+  if (typeof wanted === 'string') return [[wanted]]
+  return 'any' in wanted ? wanted.any.map(name => [name]) : [[...wanted]]
+}
+
+/** A user comes in by scope, an application by role; separate entries are alternatives. */
+function securityOf(access: RouteAccess, { authority, otherIssuers, scopePrefix }: Known): Fields[] {
   if (access === 'public') return []
-  const byScope = scopesOf(access).map(scope => scopePrefix + scope)
-  const byRole = rolesOf(access)
-  const people = authority === undefined ? { bearer: byScope } : { entra: byScope }
+  const doors = [
+    ...(authority !== undefined ? ['entra'] : []),
+    ...(authority === undefined || otherIssuers ? ['bearer'] : []),
+  ]
+  if (access === 'any') return [...new Set([...doors, 'bearer'])].map(door => ({ [door]: [] }))
+  const users = ways(access.scope ?? { any: [] }).map(names => names.map(name => scopePrefix + name))
+  const applications = ways(access.role ?? { any: [] })
   return [
-    ...(access === 'any' || byScope.length > 0 ? [people] : []),
-    ...(access === 'any' || byRole.length > 0 ? [{ bearer: byRole }] : []),
+    ...doors.flatMap(door => users.map(names => ({ [door]: names }))),
+    ...applications.map(names => ({ bearer: names })),
   ]
 }
 
-/** Adds what `access` decides to every operation of a generated document. */
-export function describeAccess<T extends object>(document: T, settings: DescriptionSettings): T {
-  const { paths = {}, components: generated = {}, ...rest } = document as Document
-  const described = Object.entries(paths).map(([path, item]) => [
-    path,
-    Object.fromEntries(
-      Object.entries(item).map(([method, { 'x-access': access = 'any', ...operation }]) => {
-        const refusals = access === 'public' ? [] : REFUSALS
-        const responses = {
-          ...operation.responses,
-          ...Object.fromEntries(
-            refusals.map(({ status, name }) => [status, { $ref: `#/components/responses/${name}` }]),
-          ),
-        }
-        return [method, { ...operation, security: securityOf(access, settings), responses }]
-      }),
-    ),
-  ])
-  return {
-    ...rest,
-    paths: Object.fromEntries(described),
-    components: { ...generated, ...components(settings) },
-  } as unknown as T
+function phrase(noun: string, wanted: Names): string {
+  const list = ways(wanted)
+  const names = list.flat().map(name => `\`${name}\``)
+  if (names.length === 1) return `the ${noun} ${names[0]}`
+  return `${list.length > 1 ? 'one' : 'all'} of the ${noun}s ${names.join(', ')}`
 }
 
-/** Registers the generator of the API description; register it before the routes that it describes. */
+/** What an operation asks for, in words. */
+function tell(access: RouteAccess): string {
+  if (access === 'public') return 'Open to everybody; no token is asked for.'
+  if (access === 'any') return 'Asks for an accepted token that carries at least one permission.'
+  const { scope, role } = access
+  const user = scope && `a user with ${phrase('scope', scope)}`
+  const application = role && `an application with ${phrase('application permission', role)}`
+  if (user && application) return `Asks for ${user}, or ${application}.`
+  if (user) return `Asks for ${user}; an application is turned away.`
+  return `Asks for ${application}; a user is turned away.`
+}
+
+/** Fastify has description and example of a response in its schema; OpenAPI wants them beside it. */
+function tidyResponse([status, { content, ...response }]: [string, Response]): [string, Response] {
+  const media = Object.entries(content ?? {}).map(([type, { schema, ...rest }]) => {
+    const { description: _, example, ...shape } = schema
+    return [type, { schema: shape, example, ...rest }]
+  })
+  // Every 503 of this server says when to try again.
+  const retried = status === '503' ? { headers: { ...response.headers, [RETRY]: ref('headers', RETRY) } } : {}
+  return [status, { ...response, ...retried, ...(content && { content: Object.fromEntries(media) }) }]
+}
+
+function describeOperation(operation: Operation, known: Known): Fields {
+  const { 'x-access': access, description, responses, ...rest } = operation
+  const refusals = Object.entries(access === 'public' ? PUBLIC_REFUSALS : GUARDED_REFUSALS)
+  return {
+    ...rest,
+    description: [description, tell(access)].filter(text => text !== undefined).join('\n\n'),
+    security: securityOf(access, known),
+    responses: Object.fromEntries([
+      ...Object.entries(responses).map(tidyResponse),
+      ...refusals.map(([status, name]) => [status, ref('responses', name)] as const),
+    ]),
+  }
+}
+
+/** Adds what `access` decides to every operation of a generated document. */
+function describeAccess({ paths, components, ...rest }: Document, known: Known): Fields {
+  const operations = Object.values(paths).flatMap(item => Object.values(item))
+  const scopes = [...new Set(operations.flatMap(operation => scopesOf(operation['x-access'])))]
+  // What the examples of refusals are about.
+  const access = { scope: scopes.slice(0, 1) }
+  const document = {
+    ...rest,
+    paths: Object.fromEntries(
+      Object.entries(paths).map(([path, item]) => [
+        path,
+        Object.fromEntries(
+          Object.entries(item).map(([method, operation]) => [method, describeOperation(operation, known)]),
+        ),
+      ]),
+    ),
+    components: {
+      ...components,
+      securitySchemes: securitySchemes(known, scopes),
+      schemas: { ...(components.schemas as Fields), Problem: PROBLEM },
+      headers: commonHeaders(access, known.answerProblem),
+      responses: Object.fromEntries(
+        Object.entries(REFUSED).map(([name, refused]) => [name, describeRefused(known, access, refused)]),
+      ),
+    },
+  }
+  // A copy that shares nothing, or YAML would write what is shared as an anchor and its aliases.
+  return JSON.parse(JSON.stringify(document)) as Fields
+}
+
+/** Registers the generator of the API description; register it after the guard and before the routes that it describes. */
 export async function addDescription(app: FastifyInstance, settings: DescriptionSettings): Promise<void> {
+  const { answerProblem, trust } = app.protectedResource
+  const known = { ...settings, answerProblem, otherIssuers: trust.others.length > 0 }
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
         title: settings.title,
         version: settings.version,
-        description:
-          'A protected resource. Every refusal carries a `code` that says why, in body and log alike.',
+        description: INTRODUCTION.join('\n\n'),
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: settings.publicUrl }],
@@ -207,7 +297,6 @@ export async function addDescription(app: FastifyInstance, settings: Description
       url,
       schema: { ...(schema as object), 'x-access': route.config?.access } as typeof schema,
     }),
-    transformObject: document =>
-      'openapiObject' in document ? describeAccess(document.openapiObject, settings) : document.swaggerObject,
+    transformObject: generated => describeAccess((generated as unknown as Generated).openapiObject, known),
   })
 }

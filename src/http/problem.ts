@@ -1,7 +1,7 @@
 /** Decides how each reason is answered: status, WWW-Authenticate and problem document. The only place with status numbers. */
 import { STATUS_CODES } from 'node:http'
 import type { FastifyReply } from 'fastify'
-import type { Code, Refusal } from '../errors.ts'
+import { type Code, Misconfigured, type Refusal } from '../errors.ts'
 import { type RouteAccess, scopesOf } from '../token/policy.ts'
 
 /** What a challenge needs to know of this API. */
@@ -112,14 +112,22 @@ function challenge(settings: ProblemSettings, { error, detail }: Meaning, scope:
   return `Bearer ${parameters.join(', ')}`
 }
 
-const isChallenged = ({ status, error }: Meaning): boolean =>
+// RFC 9110 §5.6.4, without the characters that would need a backslash; a line break would end the header.
+const QUOTABLE = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+
+const isChallenged = (status: number, { error }: Meaning): boolean =>
   status === 401 || status === 403 || error !== undefined
 
 /** Writes the answer to every reason; each answer is built once for a route and a code. */
 export type AnswerProblem = (refusal: Refusal, access?: RouteAccess, status?: number) => ProblemAnswer
 
-/** The one writer of problem documents and challenges of an API. */
+/** The one writer of problem documents and challenges of an API. Throws Misconfigured when the realm can't be quoted. */
 export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
+  if (!QUOTABLE.test(settings.realm)) {
+    const found = JSON.stringify(settings.realm)
+    const expected = 'printable characters without " and \\'
+    throw new Misconfigured([{ name: 'option realm', found, expected, example: 'orders' }])
+  }
   const known = new Map<string, ProblemAnswer>()
 
   const build = (code: Code, scope: string, status: number): ProblemAnswer => {
@@ -130,10 +138,10 @@ export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',
     }
-    if (isChallenged(meaning)) headers['www-authenticate'] = challenge(settings, meaning, scope)
+    if (isChallenged(status, meaning)) headers['www-authenticate'] = challenge(settings, meaning, scope)
     const body = {
       status,
-      title: STATUS_CODES[status],
+      title: STATUS_CODES[status] ?? 'Error',
       detail,
       code,
       ...(error !== undefined && { error }),

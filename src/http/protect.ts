@@ -7,15 +7,14 @@ import type { Access } from '../token/access.ts'
 import { createAuthenticate } from '../token/authenticate.ts'
 import { readCredential } from '../token/credential.ts'
 import { trustIssuers } from '../token/issuers.ts'
-import { createBudget } from '../token/keys/budget.ts'
 import { type Clock, systemClock } from '../token/keys/clock.ts'
-import type { KeyEvent } from '../token/keys/events.ts'
-import { createKeyFetch } from '../token/keys/fetch.ts'
-import { createKeySource, type KeySource, type KeyState } from '../token/keys/source.ts'
+import type { KeyCounters } from '../token/keys/counters.ts'
+import type { KeyState } from '../token/keys/source.ts'
 import { enforce, type RouteAccess } from '../token/policy.ts'
 import { readTrust, type Trust, type TrustSettings } from '../token/trust.ts'
 import { logRequest } from './log.ts'
 import { type AnswerProblem, createAnswerProblem, sendProblem } from './problem.ts'
+import { openKeys } from './protect-keys.ts'
 import { createRouteTable, type RouteTable } from './protect-routes.ts'
 import { createVerifySignature } from './verify.ts'
 
@@ -43,6 +42,8 @@ export interface ProtectedResource {
   readonly trust: Trust
   /** How the keys of each issuer stand. */
   readonly keys: () => readonly KeyState[]
+  /** What has been counted of keys, by issuer. */
+  readonly keyCounters: () => KeyCounters
   readonly answerProblem: AnswerProblem
   readonly routes: RouteTable
   /** Turns a request away from where no guard can: error and not-found handlers. */
@@ -71,27 +72,8 @@ declare module 'fastify' {
 const REFUSAL = Symbol('protected-resource.refusal')
 type Guarded = FastifyRequest & { [REFUSAL]: Refusal | null }
 
-/** Forced key fetches that all issuers together may be asked for: a burst, and one more each window. */
-const PROCESS_BURST = 20
-const PROCESS_WINDOW_MS = 15_000
-
 /** `azureTenantId`, as it is called by whoever registers the plugin. */
 const optionName = (setting: string): string => `option ${setting}`
-
-function logKeyEvent(app: FastifyInstance, event: KeyEvent): void {
-  if (event.event !== 'keys_refreshed') {
-    if (event.event === 'unknown_key') app.log.info(event)
-    else app.log.warn(event)
-    return
-  }
-  const { set, ...rest } = event
-  app.log.info({ ...rest, keys: set.keys.length })
-  for (const { kid, reason, alarm } of set.ignored) {
-    const line = { event: 'key_ignored', issuer: event.issuer, kid: kid?.slice(0, 64), reason }
-    if (alarm) app.log.error(line)
-    else app.log.debug(line)
-  }
-}
 
 /** RFC 9728 §3.1: the well-known part stands between host and path. */
 export function metadataAddress(publicUrl: string): string {
@@ -106,24 +88,10 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
   const ownDispatcher = options.dispatcher === undefined ? new Agent() : undefined
   const dispatcher = options.dispatcher ?? ownDispatcher!
   const { issuers, find: findIssuer } = trustIssuers(trust.entra, trust.others)
-  const sharedBudget = createBudget(PROCESS_BURST, PROCESS_WINDOW_MS, clock)
-  const sources = new Map(
-    issuers.map((issuer): [typeof issuer, KeySource] => [
-      issuer,
-      createKeySource({
-        issuer,
-        fetchKeySet: createKeyFetch({ issuer, dispatcher, clock }),
-        clock,
-        random,
-        maxStaleMs: trust.keysMaxStaleMs,
-        sharedBudget,
-        onEvent: event => logKeyEvent(app, event),
-      }),
-    ]),
-  )
+  const keys = openKeys(issuers, trust, { clock, random, dispatcher, log: app.log })
   const authenticate = createAuthenticate({
     findIssuer,
-    keysOf: issuer => sources.get(issuer)!,
+    keysOf: keys.of,
     verifySignature: createVerifySignature(),
     clock,
     toleranceSeconds: trust.toleranceSeconds,
@@ -162,7 +130,8 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
 
   app.decorate('protectedResource', {
     trust,
-    keys: () => [...sources.values()].map(source => source.state()),
+    keys: keys.states,
+    keyCounters: keys.counters,
     answerProblem,
     routes,
     refuse,
@@ -204,13 +173,12 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     })
   }
 
-  app.addHook('onReady', done => {
+  app.addHook('onReady', async () => {
     routes.check()
-    for (const source of sources.values()) source.start()
-    done()
+    await keys.start()
   })
   app.addHook('onClose', async () => {
-    for (const source of sources.values()) source.stop()
+    await keys.stop()
     await ownDispatcher?.destroy()
   })
 }

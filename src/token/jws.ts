@@ -84,7 +84,11 @@ function readHeader(part: string): JoseHeader | Refusal {
   // RFC 7515 §4.1.11: we implement no extension, so whatever `crit` names is not understood, and an empty or
   // ill-typed `crit` is not allowed.
   if (Object.hasOwn(header, 'crit')) {
-    return malformed('crit', JSON.stringify(crit)?.slice(0, 64) ?? '', 'no critical extensions')
+    // Its text is never rebuilt: it may be nested deeper than a stack goes.
+    const received = Array.isArray(crit)
+      ? crit.filter(name => typeof name === 'string').join(' ')
+      : typeof crit
+    return malformed('crit', received.slice(0, 64), 'no critical extensions')
   }
   return { alg, typ, kid }
 }

@@ -26,6 +26,8 @@ export interface TrustSettings {
   readonly clockToleranceSeconds?: number | undefined
   /** How long the last good keys serve while the issuer gives none, in hours, 1 to 72. Default 24. KEYS_MAX_STALE_HOURS. */
   readonly keysMaxStaleHours?: number | undefined
+  /** File that holds the last good public keys, so that a restart while the issuer is down still works. Default none. KEYS_CACHE_FILE. */
+  readonly keysCacheFile?: string | undefined
   /** What makes a scope requestable. Default `api://<azureClientId>/`. SCOPE_PREFIX. */
   readonly scopePrefix?: string | undefined
   /** This API's own address, for metadata and challenges; never taken from a request. PUBLIC_URL. */
@@ -39,6 +41,7 @@ export interface Trust {
   readonly allowedClients: readonly string[]
   readonly toleranceSeconds: number
   readonly keysMaxStaleMs: number
+  readonly keysCacheFile: string | undefined
   readonly scopePrefix: string
   /** Without a trailing slash. */
   readonly publicUrl: string
@@ -198,6 +201,7 @@ export function readTrust(
     allowedClients: settings.allowedClients ?? [],
     toleranceSeconds,
     keysMaxStaleMs: staleHours * 3_600_000,
+    keysCacheFile: settings.keysCacheFile,
     scopePrefix,
     publicUrl,
   })

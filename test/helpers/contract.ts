@@ -1,7 +1,9 @@
-/** Decides whether an answer keeps the API description: status, headers and body of every response that a test sees. */
+/** Decides whether an answer keeps the API description: status, headers, media type and body of every response that a test sees. */
 import Ajv2020 from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import type { FastifyInstance } from 'fastify'
+import { MEANINGS } from '../../src/http/problem.ts'
+import { parseBearer } from './challenge.ts'
 
 type Json = { [name: string]: Json } & { [index: number]: Json }
 
@@ -17,6 +19,26 @@ export interface Answered {
 
 /** Throws when an answer of a described operation is not as described. */
 export type CheckAnswer = (answered: Answered) => void
+
+/** What `default` never stands for: an answer to a token is always described by itself. */
+const NEVER_DEFAULT = [401, 403]
+
+/** HTTP-9: the document says what status and challenge say. */
+function findProblemFault(problem: Json, status: number, challenge: unknown): string | undefined {
+  const code = String(problem.code)
+  if (Number(problem.status) !== status) return `its document says ${problem.status}`
+  // What Fastify's parsers refuse keeps their status: 413, 415, 431 …
+  const expected = Object.hasOwn(MEANINGS, code) ? MEANINGS[code as keyof typeof MEANINGS].status : undefined
+  if (expected !== status && !(code === 'bad_request' && status >= 400 && status < 500)) {
+    return `${code} is answered ${expected}`
+  }
+  const said = challenge === undefined ? {} : parseBearer(String(challenge))
+  for (const name of ['error', 'scope']) {
+    if (said[name] === (problem[name] as unknown)) continue
+    return `${name} is ${said[name]} in the challenge, ${problem[name]} in the document`
+  }
+  return undefined
+}
 
 /** Reads the description that the application serves. */
 export function createCheckAnswer(app: FastifyInstance): CheckAnswer {
@@ -36,25 +58,35 @@ export function createCheckAnswer(app: FastifyInstance): CheckAnswer {
   return ({ method, path, status, headers, body }) => {
     const operation = document.paths![path]?.[method === 'HEAD' ? 'get' : method.toLowerCase()]
     if (operation === undefined) return
-    const described = operation.responses![String(status)]
+    const responses = operation.responses!
+    const fallback = status >= 400 && !NEVER_DEFAULT.includes(status) ? responses.default : undefined
+    const described = responses[String(status)] ?? fallback
     const where = `${method} ${path} ${status}`
     if (described === undefined) throw new Error(`${where} is not described`)
+
     const response = resolve(described)
-    for (const [name, header] of Object.entries(response.headers ?? {})) {
+    for (const [name, node] of Object.entries(response.headers ?? {})) {
+      const header = resolve(node)
       const value = headers[name.toLowerCase()]
-      if (value === undefined) throw new Error(`${where} lacks the header ${name}`)
-      if (!ajv.validate(resolve(header).schema as object, String(value))) {
+      if (value === undefined && header.required) throw new Error(`${where} lacks the header ${name}`)
+      if (value !== undefined && !ajv.validate(header.schema as object, String(value))) {
         throw new Error(`${where}, ${name}: ${ajv.errorsText()}`)
       }
     }
-    if (method === 'HEAD') return
-    const [[type, media] = []] = Object.entries(response.content ?? {})
-    const sent = String(headers['content-type']).split(';')[0]
-    if (type !== undefined && sent !== type) throw new Error(`${where} is ${sent}, described as ${type}`)
-    if (media === undefined) return
-    const schema = (media as Json).schema!
+
+    if (method === 'HEAD' || response.content === undefined) return
+    const sent = String(headers['content-type']).split(';')[0]!
+    const media = response.content[sent]
+    if (media === undefined) {
+      throw new Error(`${where} is ${sent}, described as ${Object.keys(response.content).join(', ')}`)
+    }
+    const schema = media.schema!
     const ref = (schema.$ref as unknown as string | undefined)?.slice(1)
     const validate = ref === undefined ? ajv.compile(schema as object) : ajv.getSchema(`openapi.json#${ref}`)!
-    if (!validate(JSON.parse(body))) throw new Error(`${where}: ${ajv.errorsText(validate.errors)}`)
+    const value = JSON.parse(body) as Json
+    if (!validate(value)) throw new Error(`${where}: ${ajv.errorsText(validate.errors)}`)
+    if (sent !== 'application/problem+json') return
+    const fault = findProblemFault(value, status, headers['www-authenticate'])
+    if (fault !== undefined) throw new Error(`${where}: ${fault}`)
   }
 }

@@ -12,6 +12,23 @@ function authorizationServers({ entra, others }: Trust): string[] {
   return [...authority, ...others.map(({ issuer }) => issuer)]
 }
 
+/** The document, a member without values left out (RFC 9728 §3.2). */
+function metadataOf(trust: Trust, name: string, scopes: readonly string[]): object {
+  const supported = scopes.map(scope => trust.scopePrefix + scope)
+  return {
+    resource: trust.publicUrl,
+    resource_name: name,
+    authorization_servers: authorizationServers(trust),
+    bearer_methods_supported: ['header'],
+    ...(supported.length > 0 && { scopes_supported: supported }),
+  }
+}
+
+/** A path as the router wants it: decoded, and a colon doubled where it begins no parameter. */
+function routeOf(address: string): string {
+  return decodeURI(new URL(address).pathname).replaceAll(':', '::')
+}
+
 /**
  * `GET /.well-known/oauth-protected-resource`, with the path of PUBLIC_URL behind it when it has one (RFC 9728
  * §3.1).
@@ -23,7 +40,7 @@ export function addMetadata(app: FastifyInstance, name: string, scopes: () => re
   const text = { type: 'string' }
   const texts = { type: 'array', minItems: 1, items: text }
   app.get(
-    new URL(metadataAddress(trust.publicUrl)).pathname,
+    routeOf(metadataAddress(trust.publicUrl)),
     {
       config: { access: 'public' },
       schema: {
@@ -43,30 +60,14 @@ export function addMetadata(app: FastifyInstance, name: string, scopes: () => re
               bearer_methods_supported: texts,
               scopes_supported: texts,
             },
-            example: {
-              resource: 'https://api.example.com',
-              resource_name: 'protected-resource',
-              authorization_servers: [
-                'https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0',
-              ],
-              bearer_methods_supported: ['header'],
-              scopes_supported: ['api://66666666-7777-8888-9999-000000000000/Data.Read'],
-            },
+            example: metadataOf(trust, name, scopes()),
           },
         },
       },
     },
     async (_request, reply) => {
-      const supported = scopes().map(scope => trust.scopePrefix + scope)
       reply.headers({ 'cache-control': `max-age=${MAX_AGE_SECONDS}`, 'access-control-allow-origin': '*' })
-      return {
-        resource: trust.publicUrl,
-        resource_name: name,
-        authorization_servers: authorizationServers(trust),
-        bearer_methods_supported: ['header'],
-        // RFC 9728 §3.2: a member without values is left out.
-        ...(supported.length > 0 && { scopes_supported: supported }),
-      }
+      return metadataOf(trust, name, scopes())
     },
   )
 }

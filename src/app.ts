@@ -13,7 +13,6 @@ import { addMetadata } from './http/routes/metadata.ts'
 import { addSecureData } from './http/routes/secure-data.ts'
 import { addWhoami } from './http/routes/whoami.ts'
 import type { Clock } from './token/keys/clock.ts'
-import { scopesOf } from './token/policy.ts'
 
 /** What the application takes from the world outside, so that tests can give it another one. */
 export interface World {
@@ -52,11 +51,11 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
-    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    http: { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
     requestTimeout: REQUEST_TIMEOUT_MS,
     return503OnClosing: false,
     frameworkErrors: createFrameworkErrors(answerProblem),
-    clientErrorHandler: createClientErrorHandler(answerProblem),
+    clientErrorHandler: createClientErrorHandler(answerProblem, loggerInstance),
   })
   const dispatcher = createDispatcher(config, world.ca)
   app.addHook('onClose', async () => dispatcher.destroy())
@@ -80,7 +79,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     handleErrors: false,
   })
   addAnswers(app)
-  const { trust, routes } = app.protectedResource
+  const { trust } = app.protectedResource
   await addDescription(app, {
     title: TITLE,
     version: VERSION,
@@ -91,7 +90,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   addSecureData(app)
   addWhoami(app)
   addHealth(app)
-  addMetadata(app, TITLE, () => [...new Set(routes.accesses().flatMap(scopesOf))])
+  addMetadata(app, TITLE)
   await addDocs(app, TITLE)
   return app
 }

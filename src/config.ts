@@ -1,7 +1,7 @@
 /** Decides what the environment means: one frozen configuration, or every problem with it at once. */
 import { isIP } from 'node:net'
 import { Misconfigured, type Problem } from './errors.ts'
-import { readTrust, type TrustSettings } from './token/trust.ts'
+import { quote, readTrust, type TrustSettings } from './token/trust.ts'
 
 /** Variables as the process has them. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -23,6 +23,7 @@ export interface Config {
   }
 }
 
+const DEFAULT_PORT = 3000
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
 /** `azureTenantId` → `AZURE_TENANT_ID`. */
@@ -75,8 +76,9 @@ export function readConfig(env: Environment): Config {
   }
 
   const host = text('HOST') ?? '127.0.0.1'
-  const port = number('PORT') ?? 3000
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+  const port = number('PORT') ?? DEFAULT_PORT
+  const isPort = Number.isInteger(port) && port >= 0 && port <= 65_535
+  if (!isPort) {
     problems.push({
       name: 'PORT',
       found: JSON.stringify(env.PORT),
@@ -108,12 +110,12 @@ export function readConfig(env: Environment): Config {
   if (!isLoopbackHost(host) && !publicUrl?.startsWith('https://')) {
     problems.push({
       name: 'PUBLIC_URL',
-      found: publicUrl === undefined ? `nothing, with HOST=${host}` : JSON.stringify(publicUrl),
+      found: publicUrl === undefined ? `nothing, with HOST=${host}` : quote(publicUrl),
       expected: 'the https address under which TLS is terminated in front of this server',
       example: 'https://api.example.com',
     })
   }
-  const localUrl = `http://${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+  const localUrl = `http://${isIP(host) === 6 ? `[${host}]` : host}:${isPort ? port : DEFAULT_PORT}`
   const trust: TrustSettings = {
     azureTenantId: text('AZURE_TENANT_ID'),
     azureClientId: text('AZURE_CLIENT_ID'),

@@ -18,6 +18,7 @@ interface Place {
 /** The table of design and CONTRIBUTING.md: a file sees every row above its own, and what stands in `beside`. */
 const HOUSE: readonly Place[] = [
   { row: 0, file: 'errors' },
+  { row: 0, file: 'private-file' },
 
   { row: 1, file: 'token/credential' },
   { row: 1, file: 'token/jws', beside: ['token/credential'] },

@@ -133,20 +133,6 @@ t.test('JWKS-1: a discovery document that names another issuer: not used, not re
   t.equal(await ask(api, tenant.issue()), 200)
 })
 
-t.test('JWKS-2: a certificate that nobody trusts: no keys, and the log says why', async t => {
-  const stranger = await startTenant(t)
-  const clock = createFakeClock()
-  const tenant = await startTenant(t, { now: clock.now })
-  const api = await startApi(t, {
-    tenant,
-    waitForKeys: false,
-    world: { clock, random, ca: stranger.profile.ca },
-  })
-  await clock.advance(MINUTE)
-  t.equal(await ask(api, tenant.issue()), '503 keys_unavailable')
-  t.match(events(api, 'keys_refresh_failed')[0], { failure: /certificate|self.signed|UNABLE_TO_VERIFY/i })
-})
-
 t.test(
   'JWKS-17: a start during an outage: listens at once, alive, not ready with the reason, then recovers',
   async t => {

@@ -8,6 +8,7 @@ import { Agent } from 'undici'
 import { readConfig } from '../src/config.ts'
 import { type Code, Denied, Misconfigured, Unavailable } from '../src/errors.ts'
 import { createClientErrorHandler } from '../src/http/answers.ts'
+import { createLogger } from '../src/http/log.ts'
 import { createAnswerProblem, MEANINGS } from '../src/http/problem.ts'
 import { metadataAddress, protect } from '../src/http/protect.ts'
 import { findPolicyProblems } from '../src/token/policy.ts'
@@ -678,7 +679,7 @@ t.test('pipelined requests: each has its own answer, in order', async t => {
 
 t.test('what node reports of a connection: 408 when it is slow, silence when it is gone', async t => {
   const answerProblem = () => createAnswerProblem({ realm: 'r', resourceMetadata: METADATA, scopePrefix: '' })
-  const handle = createClientErrorHandler(answerProblem)
+  const handle = createClientErrorHandler(answerProblem, createLogger('silent'))
   const spoken = (code: string, writable = true): string => {
     const said: string[] = []
     const socket = { writable, end: (text: string) => said.push(text), destroy: () => said.push('destroyed') }

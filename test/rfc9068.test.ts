@@ -194,10 +194,13 @@ t.test('kinds of callers (BCP-17, ATJWT-7): user, application, and one that does
   // ENTRA-16 for every issuer: a role of a user is not a permission of an application.
   await secure({ scope: 'Other', roles: ['Data.Read.All'] }, 'insufficient_scope')
   await secure({ scope: undefined, roles: ['Data.Read.All'] }, 'insufficient_scope')
-  // An empty client_id names no client, so nobody can tell who called.
-  const unknown = issuer.issue({ claims: { client_id: '', roles: ['Data.Read.All'] } })
-  t.match((await accepts(t, alone, unknown, '/whoami')).json, { kind: 'unknown', name: 'user-1' })
-  await refuses(t, alone, unknown, 'wrong_caller_kind')
+  await secure({ client_id: '', roles: ['Data.Read.All'] }, 'malformed_claim')
+  // Marks of a service account whose `sub` is not the client: no user, and no application either.
+  for (const mark of [{ gty: 'client-credentials' }, { preferred_username: 'service-account-svc' }]) {
+    const unknown = issuer.issue({ claims: { ...mark, roles: ['Data.Read.All'] } })
+    t.match((await accepts(t, alone, unknown, '/whoami')).json, { kind: 'unknown' })
+    await refuses(t, alone, unknown, 'wrong_caller_kind')
+  }
 })
 
 t.test('allowed clients (ENTRA-17): restrict callers of every issuer', async t => {
@@ -206,8 +209,12 @@ t.test('allowed clients (ENTRA-17): restrict callers of every issuer', async t =
   await accepts(t, api, issuer.issue())
   await accepts(t, api, issuer.issue({ claims: { client_id: 'client-2' } }))
   await refuses(t, api, issuer.issue({ claims: { client_id: 'client-3' } }), 'client_not_allowed')
-  await refuses(t, api, issuer.issue({ claims: { client_id: '' } }), 'client_not_allowed')
-  await refuses(t, api, issuer.issue({ claims: { client_id: '', azp: 'client-3' } }), 'client_not_allowed')
+  await refuses(
+    t,
+    api,
+    issuer.issue({ claims: { client_id: 'client-3', azp: 'client-1' } }),
+    'client_not_allowed',
+  )
   await refuses(t, api, issuer.issue({ claims: { client_id: 'client-3', scope: '' } }), 'client_not_allowed')
 })
 
@@ -257,7 +264,6 @@ t.test('the name (ENTRA-18): for display, from what there is', async t => {
     [{ name: 7, preferred_username: ['x'], unique_name: 'ada@x' }, 'ada@x'],
     [{ app_displayname: 'App' }, 'App'],
     [{}, 'client-1'],
-    [{ client_id: '' }, 'user-1'],
   ]
   for (const [claims, name] of names) {
     t.match((await accepts(t, alone, issuer.issue({ claims }), '/whoami')).json, { name })

@@ -1,6 +1,6 @@
 /** Decides what a request gets that no route answered: unknown path, wrong method, unreadable request, failure. */
 import type { Socket } from 'node:net'
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Denied, type Refusal, Unavailable } from '../errors.ts'
 import { logRequest, showPath } from './log.ts'
 import { type AnswerProblem, sendProblem } from './problem.ts'
@@ -20,6 +20,15 @@ function refusalOf(error: FastifyError): { refusal: Refusal; status?: number } {
 /** Answers framework errors, thrown errors and unknown paths with the one problem writer. */
 export function addAnswers(app: FastifyInstance): void {
   const { refuse, routes } = app.protectedResource
+
+  // RFC 9110 §7.2, which node would answer with an empty 400 of its own.
+  app.addHook('onRequest', (request, reply, done) => {
+    const { httpVersion, headers } = request.raw
+    if (httpVersion !== '1.1' || headers.host !== undefined) done()
+    else refuse(request, reply, { code: 'bad_request', about: 'host', expected: 'a Host header' })
+  })
+  // RFC 9110 §10.1.1: an expectation that we do not know is ignored rather than answered 417 by node.
+  app.server.on('checkExpectation', (request, response) => app.routing(request, response))
 
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const { refusal, status } = refusalOf(error)
@@ -58,6 +67,7 @@ const STATUS_BY_PARSER_CODE: Readonly<Record<string, number>> = {
 /** For Fastify's `clientErrorHandler`: bytes that node could not read as a request. */
 export function createClientErrorHandler(
   answerProblem: () => AnswerProblem,
+  log: FastifyBaseLogger,
 ): (error: Error & { code?: string }, socket: Socket) => void {
   return (error, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -66,6 +76,7 @@ export function createClientErrorHandler(
     }
     const status = STATUS_BY_PARSER_CODE[error.code ?? ''] ?? 400
     const answer = answerProblem()({ code: 'bad_request' }, 'any', status)
+    log.info({ event: 'refused', status, code: 'bad_request', about: error.code })
     const headers = {
       ...answer.headers,
       'content-length': String(Buffer.byteLength(answer.body)),

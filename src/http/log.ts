@@ -1,4 +1,5 @@
 /** Decides what is logged of a request, and that no credential ever is. */
+import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type DestinationStream, type Logger, pino } from 'pino'
 import type { Refusal } from '../errors.ts'
@@ -6,9 +7,13 @@ import type { Access } from '../token/access.ts'
 
 const SECRET_NAMES = [
   'authorization',
+  'Authorization',
   'dpop',
+  'DPoP',
   'cookie',
+  'Cookie',
   'set-cookie',
+  'Set-Cookie',
   'access_token',
   'id_token',
   'refresh_token',
@@ -18,8 +23,9 @@ const SECRET_NAMES = [
   'password',
 ]
 // Whatever looks like a JWS, wherever it stands: the second fence, for values that no path names (BCP-14).
-const TOKEN_SHAPE = /\bey[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?/g
+const TOKEN_SHAPE = /ey[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?/g
 const MAX_SHOWN_CHARACTERS = 256
+const REDACTED_DEPTH = 4
 
 /** A logger that writes one JSON line an event, with every known place of a secret blanked. */
 export function createLogger(level: string, destination?: DestinationStream): Logger {
@@ -28,7 +34,9 @@ export function createLogger(level: string, destination?: DestinationStream): Lo
     level,
     base: null,
     redact: {
-      paths: [...quoted, ...quoted.map(name => `*${name}`), ...quoted.map(name => `*.*${name}`)],
+      paths: Array.from({ length: REDACTED_DEPTH }, (_, depth) => Array(depth).fill('*').join('.')).flatMap(
+        parents => quoted.map(name => parents + name),
+      ),
       censor: '[redacted]',
     },
     hooks: { streamWrite: (line: string) => line.replace(TOKEN_SHAPE, '[token]') },
@@ -50,6 +58,10 @@ function show(value: unknown): unknown {
   return value
 }
 
+/** ASVS 16.2.5: lines of one caller can be told to be the same without saying who it is. */
+const pseudonym = ({ issuer, subject }: Access): string =>
+  createHash('sha256').update(`${issuer} ${subject}`).digest('base64url').slice(0, 16)
+
 /** The one line of a request, written when it has been answered. */
 export function logRequest(
   request: FastifyRequest,
@@ -68,7 +80,7 @@ export function logRequest(
       issuer: access.issuer,
       tenant: access.tenant,
       client: access.client,
-      subject: access.subject,
+      subject: pseudonym(access),
     }),
     ...(refusal !== null && {
       code: refusal.code,

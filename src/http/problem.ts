@@ -168,5 +168,6 @@ export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
 
 /** Sends an answer. */
 export function sendProblem(reply: FastifyReply, answer: ProblemAnswer): FastifyReply {
-  return reply.code(answer.status).headers(answer.headers).send(answer.body)
+  // Octets, because Fastify adds a charset to text, which this media type does not have.
+  return reply.code(answer.status).headers(answer.headers).send(Buffer.from(answer.body))
 }

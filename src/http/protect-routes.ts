@@ -1,7 +1,7 @@
 /** Decides what every route asks for, and refuses to boot when one of them does not say. */
-import type { RouteOptions } from 'fastify'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import createRouter, { type HTTPMethod } from 'find-my-way'
-import { Misconfigured } from '../errors.ts'
+import { Misconfigured, type Problem } from '../errors.ts'
 import { findPolicyProblems, type RouteAccess } from '../token/policy.ts'
 
 /** What is known of the routes of one application. */
@@ -47,5 +47,21 @@ export function createRouteTable(): RouteTable {
         isPublic: found.length > 0 && found.every(({ access }) => access === 'public'),
       }
     },
+  }
+}
+
+/**
+ * Fastify tells a plugin of the routes that come after it, and of no other. On the root application every earlier
+ * route would be guarded by nobody's word, so there must be none.
+ */
+export function routesBefore(app: FastifyInstance): Problem | undefined {
+  const isRoot = !('register' in (Object.getPrototypeOf(app) as object))
+  const routes = app.printRoutes({ commonPrefix: false }).match(/(?<=── ).+$/gm)
+  if (!isRoot || routes === null) return undefined
+  return {
+    name: 'routes registered before protected-resource',
+    found: routes.join(', '),
+    expected: 'the plugin before the first route',
+    example: 'await app.register(protectedResource, { … })',
   }
 }

@@ -12,10 +12,10 @@ import type { KeyCounters } from '../token/keys/counters.ts'
 import type { KeyState } from '../token/keys/source.ts'
 import { enforce, type RouteAccess } from '../token/policy.ts'
 import { readTrust, type Trust, type TrustSettings } from '../token/trust.ts'
-import { logRequest } from './log.ts'
+import { logRequest, showPath } from './log.ts'
 import { type AnswerProblem, createAnswerProblem, sendProblem } from './problem.ts'
 import { openKeys } from './protect-keys.ts'
-import { createRouteTable, type RouteTable } from './protect-routes.ts'
+import { createRouteTable, type RouteTable, routesBefore } from './protect-routes.ts'
 import { createVerifySignature } from './verify.ts'
 
 /** Options of the plugin: the settings of {@link TrustSettings}, and what only code can give. */
@@ -70,6 +70,7 @@ declare module 'fastify' {
 }
 
 const REFUSAL = Symbol('protected-resource.refusal')
+const QUERY_TOKEN = /[?&]access_token=/
 type Guarded = FastifyRequest & { [REFUSAL]: Refusal | null }
 
 /** `azureTenantId`, as it is called by whoever registers the plugin. */
@@ -101,6 +102,8 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     resourceMetadata: metadataAddress(trust.publicUrl),
     scopePrefix: trust.scopePrefix,
   })
+  const early = routesBefore(app)
+  if (early !== undefined) throw new Misconfigured([early])
   const routes = createRouteTable()
 
   const accessOf = (request: FastifyRequest): RouteAccess | undefined => {
@@ -118,8 +121,11 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
   const guard = (request: FastifyRequest): Access | Refusal | null | Promise<Access | Refusal> => {
     const access = accessOf(request)
     if (access === 'public') return null
-    // Reached only by a route that was registered before this plugin, where no check at boot could see it.
+    // Reached only by a route of a scope that registered this plugin after it, where no check at boot can see it.
     if (access === undefined) return { code: 'internal_error', about: 'route without config.access' }
+    // C-2: not a method that we support, so it is ignored; whoever sends it should know that URLs are logged.
+    if (QUERY_TOKEN.test(request.url))
+      request.log.warn({ event: 'token_in_query', route: showPath(request.url) })
     const credential = readCredential(request.raw.rawHeaders)
     if (isRefusal(credential)) return credential
     const admit = (caller: Access | Refusal): Access | Refusal =>
@@ -189,4 +195,4 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
  * Register it first and await it: a route says in `config: { access }` what it asks for, and one that says
  * nothing keeps the application from booting. Throws {@link Misconfigured} with every problem of the options.
  */
-export const protect = fp(plugin, { name: 'protected-resource', fastify: '5.x' })
+export const protect = fp(plugin, { name: 'protected-resource/guard', fastify: '5.x' })

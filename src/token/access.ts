@@ -2,8 +2,8 @@
 import type { JsonObject } from './jws.ts'
 
 /**
- * Who is calling. `unknown` is a caller whose token does not say for which client it was issued: it satisfies
- * neither "user only" nor "application only".
+ * Who is calling. `unknown` is a caller whose token does not say for which client it was issued, or that looks like
+ * a service account: it satisfies neither "user only" nor "application only".
  */
 export type CallerKind = 'user' | 'application' | 'unknown'
 
@@ -50,10 +50,21 @@ function kindAtEntra(claims: JsonObject): CallerKind {
   return claims.scp === undefined ? 'application' : 'user'
 }
 
+/**
+ * Marks of a service account in the tokens of common issuers, where `sub` is not the client itself (Auth0's grant
+ * type, Keycloak's user name). They only ever take rights away: such a caller is not taken for a user.
+ */
+function isServiceAccount({ gty, preferred_username: username }: JsonObject): boolean {
+  return (
+    gty === 'client-credentials' || (typeof username === 'string' && username.startsWith('service-account-'))
+  )
+}
+
 /** RFC 9068 §2.2 and §5: where no resource owner is involved, `sub` is the client itself. */
-function kindByRfc9068(subject: string, client: string | undefined): CallerKind {
+function kindByRfc9068(claims: JsonObject, subject: string, client: string | undefined): CallerKind {
   if (client === undefined) return 'unknown'
-  return subject === client ? 'application' : 'user'
+  if (subject === client) return 'application'
+  return isServiceAccount(claims) ? 'unknown' : 'user'
 }
 
 /** Freezes what JSON can hold, all the way down, so that no handler can change what another one reads. */
@@ -88,7 +99,7 @@ export function readAccess(preset: 'entra' | 'rfc9068', claims: JsonObject): Acc
     subject
 
   return Object.freeze({
-    kind: preset === 'entra' ? kindAtEntra(claims) : kindByRfc9068(subject, client),
+    kind: preset === 'entra' ? kindAtEntra(claims) : kindByRfc9068(claims, subject, client),
     subject,
     objectId: text(claims.oid),
     tenant: text(claims.tid),

@@ -53,6 +53,7 @@ const TEXTS = {
   entra: ['sub', 'oid', 'tid', 'ver', 'azp', 'appid', 'scp', 'idtyp'],
   rfc9068: ['sub', 'client_id', 'azp', 'jti', 'scope'],
 }
+const NAMES = { entra: ['sub', 'oid', 'azp', 'appid'], rfc9068: ['sub', 'client_id', 'azp'] }
 const SECURITY_CLAIMS = [
   'iss',
   'aud',
@@ -94,8 +95,8 @@ function textTypes({ issuer, claims }: Candidate): Refusal | undefined {
   return name === undefined ? undefined : malformed(name, claims[name], 'a string')
 }
 
-function emptySubject({ claims }: Candidate): Refusal | undefined {
-  const name = ['sub', 'oid'].find(claim => claims[claim] === '')
+function emptyNames({ issuer, claims }: Candidate): Refusal | undefined {
+  const name = NAMES[issuer.preset].find(claim => claims[claim] === '')
   return name === undefined ? undefined : malformed(name, '', 'a string that is not empty')
 }
 
@@ -208,7 +209,7 @@ export const CLAIM_RULES: readonly Rule[] = [
   { name: 'dates are numbers', check: dates },
   { name: 'audience is text', check: audienceType },
   { name: 'names are text', check: textTypes },
-  { name: 'subject is not empty', check: emptySubject },
+  { name: 'names are not empty', check: emptyNames },
   { name: 'roles are a list', check: rolesType },
   { name: 'one spelling of each claim', check: twins },
   { name: 'issuer', check: exactIssuer },

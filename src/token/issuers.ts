@@ -104,6 +104,11 @@ function issuerOrigins({ authority, tenant }: EntraTrust): string[] {
 const issuerPath = (version: TokenVersion, tenant: string): string =>
   version === '2.0' ? `/${tenant}/v2.0` : `/${tenant}/`
 
+/** Whether an issuer is one of an Entra authority's, for whichever tenant. */
+export function isEntraIssuer(trust: EntraTrust, issuer: string): boolean {
+  return trustEntra(trust).issuers.some(form => form.tenantOf(issuer) !== undefined)
+}
+
 /** The issuers of one Entra authority: one form a version, whether its tokens are accepted or not. */
 export function trustEntra(trust: EntraTrust): { issuers: TrustedIssuer[]; find: FindIssuer } {
   const origins = issuerOrigins(trust)
@@ -195,11 +200,10 @@ export function trustIssuers(
   return {
     issuers,
     find: iss => {
-      const other = typeof iss === 'string' ? byName.get(iss) : undefined
-      if (other !== undefined) return { issuer: other, tenant: undefined }
       const match = authority?.find(iss)
       if (match !== undefined && !('code' in match && match.code === 'untrusted_issuer')) return match
-      return untrusted(iss, issuers)
+      const other = typeof iss === 'string' ? byName.get(iss) : undefined
+      return other === undefined ? untrusted(iss, issuers) : { issuer: other, tenant: undefined }
     },
   }
 }

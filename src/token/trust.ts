@@ -1,6 +1,13 @@
 /** Decides whether what an operator has set makes a resource server that can be trusted, and says everything that is wrong at once. */
 import type { Problem } from '../errors.ts'
-import { type EntraTrust, GUID, isLoopback, type Rfc9068Trust, type TokenVersion } from './issuers.ts'
+import {
+  type EntraTrust,
+  GUID,
+  isEntraIssuer,
+  isLoopback,
+  type Rfc9068Trust,
+  type TokenVersion,
+} from './issuers.ts'
 
 /** What an operator sets. The plugin takes these as they are; the server reads them from the variables of the same names. */
 export interface TrustSettings {
@@ -54,7 +61,9 @@ const EXAMPLE_GUID = '11111111-2222-3333-4444-555555555555'
 // Safe inside a quoted challenge parameter (BEARER-12).
 const QUOTABLE = /^[\x21\x23-\x5b\x5d-\x7e]*$/
 
-const quote = (value: string): string => JSON.stringify(value.slice(0, 200))
+/** A value as it is shown to its author; what stands before an @ in an address may be a password. */
+export const quote = (value: string): string =>
+  JSON.stringify(value.replace(/\/\/[^/]*@/, '//…@').slice(0, 200))
 
 /** Why an address can't be that of an issuer or of this API; undefined when it can. */
 function addressProblem(value: string): string | undefined {
@@ -171,28 +180,48 @@ export function readTrust(
   const toleranceSeconds = inRange('clockToleranceSeconds', 0, 300, 60)
   const staleHours = inRange('keysMaxStaleHours', 1, 72, 24)
   const scopePrefix = settings.scopePrefix ?? (azureClientId === undefined ? '' : `api://${azureClientId}/`)
-  if (!QUOTABLE.test(scopePrefix)) {
+  if (settings.scopePrefix !== undefined && !QUOTABLE.test(scopePrefix)) {
     report('scopePrefix', quote(scopePrefix), 'printable characters without space, " and \\', 'api://orders/')
   }
   const publicUrl = (settings.publicUrl ?? '').replace(/\/$/, '')
   if (publicUrl === '')
     report('publicUrl', 'nothing', "this API's own https address", 'https://api.example.com')
   else checkAddress('publicUrl', publicUrl, 'https://api.example.com')
+  // PRM-8: compared by code point with the address that clients derive from it, so there must be one spelling; and
+  // it is a route of this server, where * would mean something else.
+  if (addressProblem(publicUrl) === undefined) {
+    const { origin, pathname } = new URL(publicUrl)
+    const normal = origin + pathname.replace(/\/$/, '')
+    if (publicUrl !== normal || /\*|%(?![0-9a-f]{2})/i.test(pathname)) {
+      report('publicUrl', quote(publicUrl), 'the address in its normal form, without * in the path', normal)
+    }
+  }
 
   if (problems.length > 0) return problems
   const ofId = azureClientId === undefined ? [] : [azureClientId]
   const ofIdAndUri = azureClientId === undefined ? [] : [azureClientId, `api://${azureClientId}`]
+  const entra: EntraTrust | undefined =
+    tenant === undefined
+      ? undefined
+      : {
+          authority: new URL(authority).origin,
+          tenant,
+          allowedTenants: anyTenant ? '*' : allowedTenants,
+          versions,
+          audiences: { '1.0': audience ?? ofIdAndUri, '2.0': audience ?? ofId },
+        }
+  for (const issuer of issuers.filter(other => entra !== undefined && isEntraIssuer(entra, other))) {
+    const found = `${quote(issuer)}, an issuer of the Entra authority`
+    report(
+      'issuers',
+      found,
+      'issuers other than the tenant, which is trusted by its own rules',
+      'https://issuer.example',
+    )
+  }
+  if (problems.length > 0) return problems
   return Object.freeze({
-    entra:
-      tenant === undefined
-        ? undefined
-        : {
-            authority: new URL(authority).origin,
-            tenant,
-            allowedTenants: anyTenant ? ('*' as const) : allowedTenants,
-            versions,
-            audiences: { '1.0': audience ?? ofIdAndUri, '2.0': audience ?? ofId },
-          },
+    entra,
     others: issuers.map(issuer => ({
       issuer,
       audiences: audience ?? ofIdAndUri,

@@ -86,7 +86,7 @@ export async function startApi(t: Test, options: ApiOptions = {}): Promise<Api> 
   let check: ReturnType<typeof createCheckAnswer> | undefined
   app.addHook('onSend', async (request, reply, payload) => {
     check ??= createCheckAnswer(app)
-    const body = typeof payload === 'string' ? payload : ''
+    const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? String(payload) : ''
     const path = request.routeOptions.url
     if (path === undefined || request.is404) return
     try {

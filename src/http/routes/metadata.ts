@@ -1,5 +1,6 @@
 /** Decides what clients can learn of this API before they have a token: the protected resource metadata of RFC 9728. */
 import type { FastifyInstance } from 'fastify'
+import { scopesOf } from '../../token/policy.ts'
 import type { Trust } from '../../token/trust.ts'
 import { metadataAddress } from '../protect.ts'
 
@@ -33,10 +34,11 @@ function routeOf(address: string): string {
  * `GET /.well-known/oauth-protected-resource`, with the path of PUBLIC_URL behind it when it has one (RFC 9728
  * §3.1).
  *
- * @param scopes short names of the scopes that the routes ask for
+ * @param name how the API calls itself
  */
-export function addMetadata(app: FastifyInstance, name: string, scopes: () => readonly string[]): void {
-  const { trust } = app.protectedResource
+export function addMetadata(app: FastifyInstance, name: string): void {
+  const { trust, routes } = app.protectedResource
+  const scopes = () => [...new Set(routes.accesses().flatMap(scopesOf))]
   const text = { type: 'string' }
   const texts = { type: 'array', minItems: 1, items: text }
   app.get(

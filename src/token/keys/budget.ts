@@ -7,8 +7,6 @@ export interface Budget {
   readonly has: () => boolean
   /** Spends one; only after `has`. */
   readonly spend: () => void
-  /** Seconds until the next one is affordable, at least 1. */
-  readonly secondsUntilNext: () => number
 }
 
 /** A bucket of `burst` that earns one more every `windowMs`. */
@@ -28,10 +26,6 @@ export function createBudget(burst: number, windowMs: number, clock: Clock): Bud
     spend: () => {
       left -= 1
     },
-    secondsUntilNext: () => {
-      earn()
-      return Math.max(1, Math.ceil(((1 - left) * windowMs) / 1000))
-    },
   }
 }
 
@@ -42,6 +36,5 @@ export function joinBudgets(budgets: readonly Budget[]): Budget {
     spend: () => {
       for (const budget of budgets) budget.spend()
     },
-    secondsUntilNext: () => Math.max(...budgets.map(budget => budget.secondsUntilNext())),
   }
 }

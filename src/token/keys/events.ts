@@ -1,4 +1,4 @@
-/** Decides what is said of keys: the events for the log, and the counters under names that stay. */
+/** Decides what is said of keys, to the log and to the counters. */
 import type { KeySet } from './fetch.ts'
 
 /** Why a fetch was made. */

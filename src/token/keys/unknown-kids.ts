@@ -7,7 +7,6 @@ import type { Clock } from './clock.ts'
 export interface UnknownKids {
   readonly add: (kid: string) => void
   readonly has: (kid: string) => boolean
-  readonly clear: () => void
 }
 
 const MAX_KIDS = 1000
@@ -24,6 +23,5 @@ export function createUnknownKids(windowMs: number, clock: Clock): UnknownKids {
       const at = seenAt.get(digest(kid))
       return at !== undefined && clock.now() - at < windowMs
     },
-    clear: () => seenAt.clear(),
   }
 }

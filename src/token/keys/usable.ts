@@ -32,6 +32,9 @@ const EC_ALGORITHMS: Readonly<Record<string, string>> = {
 }
 const COORDINATE_BYTES: Readonly<Record<string, number>> = { 'P-256': 32, 'P-384': 48, 'P-521': 66 }
 
+/** RFC 7518 §6.2.2 and §6.3.2: two primes give away as much as the exponent. */
+const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth']
+
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
 /** A key without `alg` (Entra publishes none) is pinned by its type (BCP-3). */
@@ -75,7 +78,8 @@ function objection(
   algorithms: readonly string[],
 ): { reason: string; alarm: boolean } | undefined {
   if (jwk.kty === 'oct') return { reason: 'a symmetric key', alarm: true }
-  if (Object.hasOwn(jwk, 'd')) return { reason: 'a private key', alarm: true }
+  if (PRIVATE_MEMBERS.some(member => Object.hasOwn(jwk, member)))
+    return { reason: 'a private key', alarm: true }
   if (jwk.kid !== undefined && typeof jwk.kid !== 'string')
     return { reason: 'a kid that is no string', alarm: false }
   // RFC 7517 §4.2 and §4.3.

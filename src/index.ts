@@ -1,0 +1,32 @@
+/** Decides what others may import: the plugin, the types, the errors. */
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { type ProtectedResourceOptions as GuardOptions, protect } from './http/protect.ts'
+import { addMetadata } from './http/routes/metadata.ts'
+
+export { CODES, type Code, Denied, Misconfigured, type Problem, type Refusal, Unavailable } from './errors.ts'
+export type { ProtectedResource } from './http/protect.ts'
+export type { Access, CallerKind } from './token/access.ts'
+export type { Clock } from './token/keys/clock.ts'
+export type { Names, Policy, RouteAccess } from './token/policy.ts'
+
+/** Options of the plugin. Without a tenant, an issuer or an audience it does not start. */
+export interface ProtectedResourceOptions extends GuardOptions {
+  /** Name of this API in its metadata (RFC 9728). Plugin option only. Default `protected-resource`. */
+  readonly resourceName?: string
+}
+
+async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): Promise<void> {
+  await app.register(protect, options)
+  addMetadata(app, options.resourceName ?? 'protected-resource')
+}
+
+/**
+ * Guards a Fastify application: every route says in `config: { access }` what it asks for, `request.access` says
+ * who is calling, and `GET /.well-known/oauth-protected-resource` says it to clients.
+ *
+ * Register it first, and await it. Throws {@link Misconfigured} with every problem of the options at once.
+ */
+const protectedResource = fp(plugin, { name: 'protected-resource', fastify: '5.x' })
+
+export default protectedResource

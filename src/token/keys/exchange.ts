@@ -86,6 +86,7 @@ export function watchExchange(issuer: TrustedIssuer, query: string): Exchange {
   const discoveryAddress = `${issuer.metadata}/.well-known/openid-configuration`
   let discovery: Document | undefined
   let keys: Document | undefined
+  let keysAt: string | undefined
   let failure: FetchFailure | undefined
 
   const fail = (error: FetchFailure): FetchFailure => {
@@ -95,9 +96,8 @@ export function watchExchange(issuer: TrustedIssuer, query: string): Exchange {
 
   const admit = (address: string): void => {
     if (discovery === undefined) return
-    const expected = keysAddress(issuer, discovery.body)
-    if (expected instanceof FetchFailure) throw fail(expected)
-    if (expected.href !== address) throw fail(new FetchFailure(`${address} is not the jwks_uri`))
+    if (failure !== undefined) throw failure
+    if (keysAt !== address) throw fail(new FetchFailure(`${address} is not the jwks_uri`))
   }
 
   const keep = (address: string, body: Buffer, cacheControl: string): void => {
@@ -108,8 +108,14 @@ export function watchExchange(issuer: TrustedIssuer, query: string): Exchange {
     }
     const maxAge = /(?:^|[\s,])max-age="?(\d{1,9})/i.exec(cacheControl)?.[1]
     const document = { body: parsed, maxAgeSeconds: maxAge === undefined ? undefined : Number(maxAge) }
-    if (discovery === undefined) discovery = document
-    else keys = document
+    if (discovery !== undefined) {
+      keys = document
+      return
+    }
+    discovery = document
+    const named = keysAddress(issuer, parsed)
+    if (named instanceof FetchFailure) fail(named)
+    else keysAt = named.href
   }
 
   const interceptor: Dispatcher.DispatcherComposeInterceptor = dispatch => (options, handler) => {

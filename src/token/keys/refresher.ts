@@ -51,7 +51,7 @@ export function createRefresher(options: RefresherOptions): Refresher {
   }
 
   const fail = (error: unknown, reason: RefreshReason): void => {
-    const failure = error instanceof Error ? error.message : String(error)
+    const failure = (error as Error).message
     reachable = false
     const absent = error instanceof FetchFailure && error.metadataStatus === 404
     if (issuer.optional && absent && lastGood.current() === undefined) {

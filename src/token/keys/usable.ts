@@ -1,5 +1,5 @@
 /** Decides which keys of a published set may verify a signature, and with which one algorithm each. */
-import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { type AsymmetricKeyDetails, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { calculateJwkThumbprint } from 'jose'
 import type { JsonObject } from '../jws.ts'
 
@@ -30,7 +30,12 @@ const EC_ALGORITHMS: Readonly<Record<string, string>> = {
   'P-384': 'ES384',
   'P-521': 'ES512',
 }
-const COORDINATE_BYTES: Readonly<Record<string, number>> = { 'P-256': 32, 'P-384': 48, 'P-521': 66 }
+const COORDINATE_BYTES: Readonly<Record<string, number>> = {
+  'P-256': 32,
+  'P-384': 48,
+  'P-521': 66,
+  Ed25519: 32,
+}
 
 /** RFC 7518 §6.2.2 and §6.3.2: two primes give away as much as the exponent. */
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth']
@@ -51,17 +56,18 @@ function fits(alg: string, jwk: JsonObject): boolean {
 
 /** RFC 7518 §3.3 and JWT-9: 2048 to 8192 bits, and an odd exponent of at least 65537. */
 function weaknessOfRsa(key: KeyObject): string | undefined {
-  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {}
+  const { modulusLength, publicExponent } = key.asymmetricKeyDetails as Required<AsymmetricKeyDetails>
   if (modulusLength < 2048 || modulusLength > 8192) return `an RSA key of ${modulusLength} bits`
   if (publicExponent < 65_537n || publicExponent % 2n === 0n) return 'an RSA key with a weak exponent'
   return undefined
 }
 
 /** BCP-5: coordinates have the curve's length; that the point is on the curve is checked by the import. */
-function hasWholeCoordinates(jwk: JsonObject): boolean {
-  const length = COORDINATE_BYTES[text(jwk.crv) ?? ''] ?? 32
-  const members = jwk.kty === 'EC' ? [jwk.x, jwk.y] : [jwk.x]
-  return members.every(member => Buffer.from(text(member) ?? '', 'base64url').length === length)
+function hasWholeCoordinates({ kty, crv, x, y }: JsonObject): boolean {
+  const length = COORDINATE_BYTES[crv as string]
+  return (kty === 'EC' ? [x, y] : [x]).every(
+    member => Buffer.from(member as string, 'base64url').length === length,
+  )
 }
 
 function importKey(jwk: JsonObject): KeyObject | undefined {

@@ -2,7 +2,7 @@
 import { build } from './harness.mjs'
 
 const BENCHMARKS = {
-  keys: 'compares the life of keys with seven other verifiers, and draws the day (about 3 minutes)',
+  keys: 'compares the life of keys with seven other verifiers, and draws the day (about 4 minutes)',
   day: 'draws a simulated day with a six-hour outage (half a minute)',
   chaos: 'attacks the real server and its issuer on loopback: chaos [SECONDS=60]',
 }
@@ -14,7 +14,9 @@ if (name !== undefined && Object.hasOwn(BENCHMARKS, name)) {
   const good = await measure(rest)
   process.exitCode = good ? 0 : 1
 } else {
-  const known = Object.entries(BENCHMARKS).map(([each, does]) => `  npm run bench -- ${each.padEnd(6)} ${does}`)
+  const known = Object.entries(BENCHMARKS).map(
+    ([each, does]) => `  npm run bench -- ${each.padEnd(6)} ${does}`,
+  )
   process.stderr.write(
     `${name === undefined ? '' : `No benchmark is called ${name}.\n`}Benchmarks:\n${known.join('\n')}\n`,
   )

@@ -26,6 +26,7 @@ export interface World {
 const TITLE = 'protected-resource'
 const VERSION = '0.1.0'
 const MAX_HEADER_BYTES = 32 * 1024
+const CLOSING_SWEEP_MS = 50
 const REQUEST_TIMEOUT_MS = 30_000
 const CONNECT_TIMEOUT_MS = 4000
 const NEVER_PROXIED = ['localhost', '127.0.0.1', '[::1]', '::1']
@@ -59,6 +60,13 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   })
   const dispatcher = createDispatcher(config, world.ca)
   app.addHook('onClose', async () => dispatcher.destroy())
+  // A client that keeps its connection would hold the end of the process until its time-out: while closing,
+  // connections are ended as soon as their last answer is out.
+  app.addHook('preClose', done => {
+    const sweep = setInterval(() => app.server.closeIdleConnections(), CLOSING_SWEEP_MS)
+    app.server.once('close', () => clearInterval(sweep))
+    done()
+  })
 
   const behindTls = config.trust.publicUrl?.startsWith('https:') === true
   const constants = {

@@ -34,7 +34,7 @@ const isLoopbackHost = (host: string): boolean =>
 
 function isNetwork(value: string): boolean {
   const [address, bits, ...rest] = value.split('/')
-  const family = isIP(address ?? '')
+  const family = isIP(address!)
   if (family === 0 || rest.length > 0) return false
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
 }

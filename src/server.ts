@@ -30,8 +30,8 @@ async function serve(): Promise<void> {
 }
 
 serve().catch((error: unknown) => {
-  const told =
-    error instanceof Misconfigured ? error.message : error instanceof Error ? error.message : String(error)
-  process.stderr.write(`${told}\nTo try it without a tenant: npm run dev\n`)
-  process.exit(error instanceof Misconfigured ? EXIT_CONFIG : 1)
+  const told = error instanceof Error ? error.message : String(error)
+  const isOperators = error instanceof Misconfigured
+  process.stderr.write(isOperators ? `${told}\nTo try it without a tenant: npm run dev\n` : `${told}\n`)
+  process.exit(isOperators ? EXIT_CONFIG : 1)
 })

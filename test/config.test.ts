@@ -119,6 +119,7 @@ t.test('one thing wrong: reported under its name, and alone', async t => {
     [{ TRUST_PROXY: '10.0.0.0/8/8' }, 'TRUST_PROXY'],
     [{ TRUST_PROXY: 'proxy.internal' }, 'TRUST_PROXY'],
     [{ HTTPS_PROXY: 'proxy:3128' }, 'HTTPS_PROXY'],
+    [{ HTTPS_PROXY: 'proxy' }, 'HTTPS_PROXY'],
     [{ HTTP_PROXY: 'socks5://proxy' }, 'HTTP_PROXY'],
   ]
   for (const [env, name] of rows) reports(t, { ...GOOD, ...env }, [name], JSON.stringify(env))

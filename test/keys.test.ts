@@ -77,11 +77,7 @@ t.test('a key fetch that goes wrong: says at which address, and what', async t =
       /encoding that was not asked for/,
     ],
     ['too much', () => ({ keys: { body: ' '.repeat(600_000) } }), /more than 524288 bytes/],
-    [
-      'no jwks_uri',
-      base => ({ discovery: json({ issuer: base }) }),
-      /names no jwks_uri/,
-    ],
+    ['no jwks_uri', base => ({ discovery: json({ issuer: base }) }), /names no jwks_uri/],
     [
       'a jwks_uri that is none',
       base => ({ discovery: json({ issuer: base, jwks_uri: 'keys' }) }),

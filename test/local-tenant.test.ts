@@ -1,15 +1,17 @@
 import { createHash, createHmac, createPublicKey, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer, request as httpRequest } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import {
   ConfidentialClientApplication,
   type Configuration,
   CryptoProvider,
   PublicClientApplication,
 } from '@azure/msal-node'
+import Fastify from 'fastify'
 import {
   createLocalJWKSet,
   decodeJwt,
@@ -22,6 +24,7 @@ import {
 } from 'jose'
 import t from 'tap'
 import { Aadsts } from '../src/local-tenant/aadsts.ts'
+import { sendDocument } from '../src/local-tenant/faults.ts'
 import { createPrivateFile } from '../src/local-tenant/files.ts'
 import { openPort, portsFrom } from '../src/local-tenant/listen.ts'
 import { MINT_KINDS, type MintKind } from '../src/local-tenant/mint.ts'
@@ -188,7 +191,12 @@ t.test('discovery documents', async t => {
   await t.test('requests for them: counted, with method and path', async t => {
     const before = tenant.requests.length
     await keySet()
-    t.strictSame(tenant.requests.slice(before), [{ method: 'GET', url: `/${tenantId}/discovery/v2.0/keys` }])
+    const [latest] = tenant.requests.slice(before)
+    t.strictSame(latest, { method: 'GET', url: `/${tenantId}/discovery/v2.0/keys` })
+    tenant.requests.push(...Array.from({ length: 10_000 - tenant.requests.length }, () => latest!))
+    await keySet(1)
+    t.equal(tenant.requests.length, 10_000, 'the latest ones only')
+    t.match(tenant.requests.at(-1), { url: `/${tenantId}/discovery/keys` })
   })
 })
 
@@ -465,6 +473,9 @@ t.test('sign-in', async t => {
       ['AADSTS9002313', { code_challenge: 'x', code_challenge_method: 'plain' }],
     ]
     for (const [number, more] of wrong) t.match((await choose(more)).get('error_description'), number)
+    const { scope: _, ...without } = signInQuery({ person: 'ada' })
+    const response = await wire.post(endpoint('authorize', pages), without)
+    t.match(response.headers.get('location'), /AADSTS90014/)
   })
 
   await t.test('requests whose address is wrong: an error page, and nobody is sent anywhere', async t => {
@@ -692,6 +703,50 @@ t.test('the page port', async t => {
       t.equal(response.statusCode, status)
       t.equal(response.headers['x-ms-ests-server'], 'local')
     }
+    const socket = connect(Number(port), '127.0.0.1').end('GET /devicelogin HTTP/1.0\r\n\r\n')
+    t.match(await text(socket), /^HTTP\/1\.1 421 /, 'no Host at all')
+  })
+
+  await t.test('a failure of our own: 500 on either port, and one line of log', async t => {
+    const logged: [object, string][] = []
+    const clock = { broken: false }
+    const other = await startLocalTenant({
+      port: 0,
+      now: () => {
+        if (!clock.broken) return Date.now()
+        clock.broken = false
+        throw new Error('the clock stands still')
+      },
+      log: { info: () => {}, error: (...line) => logged.push(line) },
+    })
+    const wire = wireTo(other.profile)
+    t.teardown(async () => {
+      await wire.close()
+      await other.close()
+    })
+    const { authority, pages, tenantId, adminKey } = other.profile
+    const form = signInQuery({
+      client_id: other.profile.publicClient.clientId,
+      scope: 'openid',
+      person: 'ada',
+      state: 'secret',
+    })
+    clock.broken = true
+    const answer = await wire.post(endpoint('authorize', pages, tenantId), form)
+    t.equal(answer.status, 500)
+    t.notMatch(await answer.text(), 'stands still')
+    clock.broken = true
+    const init = { method: 'POST', headers: { 'x-local-tenant-key': adminKey } }
+    t.equal((await wire.fetch(`${authority}/_local/issue`, init)).status, 500)
+    const err = { message: 'the clock stands still' }
+    t.match(logged, [
+      [{ method: 'POST', route: '/:tenant/oauth2/v2.0/authorize', err }, 'local tenant failed'],
+      [{ method: 'POST', route: '/_local/:name', err }, 'local tenant failed'],
+    ])
+    t.notMatch(JSON.stringify(logged), 'secret')
+    t.equal((await wire.fetch(`${authority}/_local/issue`, init)).status, 200, 'and it recovers')
+    t.equal((await wire.fetch(`${authority}/_local/slow`, init)).status, 400)
+    t.equal(logged.length, 2, 'what a client does wrong is not logged')
   })
 })
 
@@ -898,6 +953,35 @@ t.test('keys and outages', async t => {
     stop.abort()
   })
 
+  await t.test('a document that drips: its own bytes, then spaces, until it is stopped', async t => {
+    const stop = new AbortController()
+    const app = Fastify()
+    t.teardown(() => app.close())
+    app.get('/', (request, reply) =>
+      sendDocument(
+        reply,
+        'keys',
+        {},
+        {
+          mode: 'slow-drip',
+          url: request.url,
+          otherIssuer: '',
+          stop: stop.signal,
+        },
+      ),
+    )
+    const { stream } = await (() => app.inject({ url: '/', payloadAsStream: true }))()
+    let seen = ''
+    stream()
+      .setEncoding('utf8')
+      .on('data', (chunk: string) => {
+        seen += chunk
+        if (seen.length === 3) stop.abort()
+      })
+    await once(stream(), 'end')
+    t.equal(seen, '{} ')
+  })
+
   await t.test('a closing tenant: whoever waits for a document is let go', async t => {
     const other = await startLocalTenant({ port: 0 })
     const wire = wireTo(other.profile)
@@ -1028,7 +1112,7 @@ t.test('state, profile and ports', async t => {
         stateFolder: folder,
         port: 0,
         apiUrl: 'http://127.0.0.1:3000',
-        log: { info: fields => logged.push(fields) },
+        log: { info: fields => logged.push(fields), error: fields => t.fail(JSON.stringify(fields)) },
       })
       await first.rotate()
       const before = bearings(first)
@@ -1070,6 +1154,8 @@ t.test('state, profile and ports', async t => {
     await t.rejects(startLocalTenant({ stateFolder: folder, port: 0 }), SyntaxError)
     t.equal(await readFile(join(folder, 'state.json'), 'utf8'), '{')
     await t.rejects(createPrivateFile(folder, 'missing/name', 'x'), { code: 'ENOENT' })
+    t.equal(await createPrivateFile(folder, 'state.json', 'x'), false)
+    t.strictSame(await readdir(folder), ['state.json'], 'nothing else is left')
     await writeFile(join(folder, 'profile.json'), '{')
     t.equal(await readProfile(folder), undefined)
   })
@@ -1095,10 +1181,11 @@ t.test('state, profile and ports', async t => {
   })
 
   await t.test('a request before the tenant is ready: waits', async t => {
-    const early = await openPort(createServer(), [0])
+    const server = createServer()
+    const early = await openPort(server, [0])
     t.teardown(() => early.close())
+    const arrived = once(server, 'request')
     const response = wire.fetch(`http://127.0.0.1:${early.port}/`)
-    const arrived = new Promise<void>(resolve => setImmediate(resolve))
     await arrived
     early.serve((_, response) => response.end('ready'))
     t.equal(await (await response).text(), 'ready')

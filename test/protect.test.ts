@@ -2,6 +2,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { Agent } from 'undici'
+import { createVerifySignature } from '../src/http/verify.ts'
 import protectedResource, {
   Denied,
   Misconfigured,
@@ -9,7 +10,9 @@ import protectedResource, {
   type RouteAccess,
   Unavailable,
 } from '../src/index.ts'
+import { judgeKey } from '../src/token/keys/usable.ts'
 import { startApi, startTenant } from './helpers/api.ts'
+import { createKey, startIssuer } from './helpers/issuer.ts'
 
 const tenant = await startTenant(t)
 const { profile } = tenant
@@ -253,6 +256,45 @@ t.test('the metadata document: served by the plugin, with the scopes of the rout
     resource_name: 'Orders',
     scopes_supported: [`api://${profile.api.clientId}/Orders.Read`],
   })
+})
+
+t.test('a path with two versions: each asks for its own, and the path is listed once', async t => {
+  const app = await own(t, app => {
+    const add = (version: string, access: RouteAccess) =>
+      app.get('/orders', { constraints: { version }, config: { access } }, async () => version)
+    add('1.0.0', { scope: 'A' })
+    add('2.0.0', { scope: 'B' })
+  })
+  const status = async (version: string, scope: string) => {
+    const headers = { ...bearing(tenant.issue({ scopes: [scope] })), 'accept-version': version }
+    return (await app.inject({ url: '/orders', headers })).statusCode
+  }
+  t.equal(await status('1.0.0', 'A'), 200)
+  t.equal(await status('2.0.0', 'A'), 403)
+  t.equal(await status('2.0.0', 'B'), 200)
+  t.strictSame(app.protectedResource.routes.methodsAt('/orders'), {
+    methods: ['GET', 'HEAD'],
+    isPublic: false,
+  })
+})
+
+t.test('without a dispatcher: the plugin opens connections of its own, and closes them', async t => {
+  const audience = 'api://orders'
+  const issuer = await startIssuer(t, { keys: [createKey('RS256')], audience })
+  const app = await own(t, app => app.get('/orders', { config: { access: 'any' } }, async () => 'x'), {
+    issuers: [issuer.issuer],
+    audience: [audience],
+    publicUrl: 'https://api.example.com',
+  })
+  t.equal((await app.inject({ url: '/orders', headers: bearing(issuer.issue()) })).statusCode, 200)
+})
+
+t.test('a signature check that can not be made: thrown, for it says nothing about the token', async t => {
+  const key = await judgeKey(createKey('RS256').jwk, ['RS256'])
+  if ('reason' in key) throw new Error(key.reason)
+  const verify = createVerifySignature()
+  t.equal(await verify(key, 'no token'), false)
+  t.throws(() => verify(key, ''), { code: 'ERR_ASSERTION' }, 'no token reaches the check empty')
 })
 
 t.test('a token in the query: ignored, and the log says that it was there', async t => {

@@ -680,14 +680,18 @@ t.test('pipelined requests: each has its own answer, in order', async t => {
 t.test('what node reports of a connection: 408 when it is slow, silence when it is gone', async t => {
   const answerProblem = () => createAnswerProblem({ realm: 'r', resourceMetadata: METADATA, scopePrefix: '' })
   const handle = createClientErrorHandler(answerProblem, createLogger('silent'))
-  const spoken = (code: string, writable = true): string => {
+  const spoken = (code: string | undefined, writable = true): string => {
     const said: string[] = []
     const socket = { writable, end: (text: string) => said.push(text), destroy: () => said.push('destroyed') }
-    handle(Object.assign(new Error('hunter2'), { code }), socket as unknown as Socket)
+    handle(
+      Object.assign(new Error('hunter2'), code === undefined ? {} : { code }),
+      socket as unknown as Socket,
+    )
     return said.join('')
   }
   check(t, readAnswers(spoken('ERR_HTTP_REQUEST_TIMEOUT'))[0]!, unchallenged(408, 'bad_request'), 'slow')
   check(t, readAnswers(spoken('HPE_INVALID_CONSTANT'))[0]!, unchallenged(400, 'bad_request'), 'garbled')
+  check(t, readAnswers(spoken(undefined))[0]!, unchallenged(400, 'bad_request'), 'without a code')
   t.equal(spoken('ECONNRESET'), 'destroyed')
   t.equal(spoken('HPE_INVALID_CONSTANT', false), 'destroyed')
 })

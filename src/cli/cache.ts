@@ -1,9 +1,9 @@
 /** Decides where tokens are kept between runs, and how two runs share one file. */
-import { randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, isAbsolute, join } from 'node:path'
 import type { ICachePlugin } from '@azure/msal-node'
 import { lock } from 'proper-lockfile'
+import { writePrivateFile } from '../private-file.ts'
 import type { Io } from './io.ts'
 
 /** Another run holds the lock for a few milliseconds; one that died leaves it for `stale`. */
@@ -54,7 +54,7 @@ export function fileCache(file: string, report: (text: string) => void): ICacheP
     async afterCacheAccess({ cacheHasChanged, tokenCache }) {
       if (!release) return
       try {
-        if (cacheHasChanged) await replace(file, tokenCache.serialize())
+        if (cacheHasChanged) await writePrivateFile(file, tokenCache.serialize())
       } catch (error) {
         report(`the token cache was not written: ${(error as Error).message}`)
       } finally {
@@ -72,16 +72,5 @@ async function readIfThere(file: string, report: (text: string) => void): Promis
     const { code, message } = error as NodeJS.ErrnoException
     if (code !== 'ENOENT') report(`the token cache was not read: ${message}`)
     return ''
-  }
-}
-
-async function replace(file: string, text: string): Promise<void> {
-  const next = `${file}.${randomUUID()}.tmp`
-  try {
-    await writeFile(next, text, { mode: 0o600, flag: 'wx' })
-    await rename(next, file)
-  } catch (error) {
-    await rm(next, { force: true })
-    throw error
   }
 }

@@ -85,9 +85,7 @@ export function metadataAddress(publicUrl: string): string {
 async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): Promise<void> {
   const trust = readTrust(options, optionName)
   if (!('others' in trust)) throw new Misconfigured(trust)
-  const { clock = systemClock, random = Math.random } = options
-  const ownDispatcher = options.dispatcher === undefined ? new Agent() : undefined
-  const dispatcher = options.dispatcher ?? ownDispatcher!
+  const { clock = systemClock, random = Math.random, dispatcher = new Agent() } = options
   const { issuers, find: findIssuer } = trustIssuers(trust.entra, trust.others)
   const keys = openKeys(issuers, trust, { clock, random, dispatcher, log: app.log })
   const authenticate = createAuthenticate({
@@ -185,7 +183,7 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
   })
   app.addHook('onClose', async () => {
     await keys.stop()
-    await ownDispatcher?.destroy()
+    if (dispatcher !== options.dispatcher) await dispatcher.destroy()
   })
 }
 

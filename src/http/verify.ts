@@ -12,8 +12,7 @@ const MAX_VERIFIERS = 256
 
 /** Failures of @fastify/jwt's own checks mean that the token is not good; anything else is our fault, and thrown. */
 function isVerdict(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  return code.startsWith('FAST_JWT_') || code.startsWith('FST_JWT_')
+  return error instanceof Error && /^(FAST|FST)_JWT_/.test(String((error as NodeJS.ErrnoException).code))
 }
 
 /**

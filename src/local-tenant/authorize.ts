@@ -68,6 +68,7 @@ export function checkSignIn(directory: Directory, form: Form): void {
 
 /**
  * The answer to a choice on the sign-in page: a code.
+ * @param form checked by {@link checkSignIn}, with `person` or `cancel` in it
  * @throws Aadsts 65004, 50034
  */
 export function completeSignIn(
@@ -76,13 +77,13 @@ export function completeSignIn(
   form: Form,
 ): { code: string; person: Person } {
   if (form.cancel !== undefined) throw new Aadsts(65004)
-  const person = findPerson(form.person ?? '')
+  const person = findPerson(form.person!)
   if (!person) throw new Aadsts(50034)
   const { client, redirectUri } = findReturnAddress(directory, form)
   const code = signIns.remember({
     clientId: client.clientId,
     redirectUri,
-    scope: form.scope ?? '',
+    scope: form.scope!,
     person,
     ...(form.nonce !== undefined && { nonce: form.nonce }),
     ...(form.code_challenge !== undefined && { codeChallenge: form.code_challenge }),

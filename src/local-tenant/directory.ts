@@ -28,6 +28,12 @@ export interface Settings {
   readonly revokedBefore: Map<string, number>
 }
 
+/** Where the tenant says what becomes of it: one line each. */
+export interface TenantLog {
+  info(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
 /** The local tenant, as its rooms see it. */
 export interface Directory {
   readonly state: State
@@ -41,6 +47,7 @@ export interface Directory {
   readonly settings: Settings
   /** Milliseconds since the epoch. */
   readonly now: () => number
+  readonly log: TenantLog | undefined
 }
 
 /** The names under which the applications are known in the profile and to `issue`. */

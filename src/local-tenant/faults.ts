@@ -1,6 +1,7 @@
 /** Decides how the documents misbehave when told to, so that an outage is tested without waiting for one. */
 
 import { Readable } from 'node:stream'
+import { setTimeout } from 'node:timers/promises'
 import type { FastifyReply } from 'fastify'
 
 /** What is served in place of a document. */
@@ -34,19 +35,8 @@ async function* drip(text: string, stop: AbortSignal): AsyncGenerator<string> {
 }
 
 /** Waits, or until `stop`. Never keeps the process alive. */
-export function pause(ms: number, stop: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const timer = setTimeout(resolve, ms)
-    timer.unref()
-    stop.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        resolve()
-      },
-      { once: true },
-    )
-  })
+export async function pause(ms: number, stop: AbortSignal): Promise<void> {
+  await setTimeout(ms, undefined, { ref: false, signal: stop }).catch(() => {})
 }
 
 /** A document that names another issuer than the one it is asked for. */

@@ -1,22 +1,16 @@
 /** Decides how the local tenant puts a secret on disk: readable by its owner only, and whole or not at all. */
 
 import { randomUUID } from 'node:crypto'
-import { chmod, link, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, link, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-
-async function stage(folder: string, name: string, text: string): Promise<string> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  // The folder may be older than we are, with the modes of somebody else's umask.
-  await chmod(folder, 0o700)
-  const staged = join(folder, `.${name}.${randomUUID()}`)
-  await writeFile(staged, text, { mode: 0o600, flag: 'wx' })
-  return staged
-}
+import { writePrivateFile as write } from '../private-file.ts'
 
 /** Writes `<folder>/<name>` (0600, the folder 0700), replacing what was there in one step. */
 export async function writePrivateFile(folder: string, name: string, text: string): Promise<void> {
-  const staged = await stage(folder, name, text)
-  await rename(staged, join(folder, name))
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  // The folder may be older than we are, with the modes of somebody else's umask.
+  await chmod(folder, 0o700)
+  await write(join(folder, name), text)
 }
 
 /**
@@ -24,14 +18,13 @@ export async function writePrivateFile(folder: string, name: string, text: strin
  * @returns whether this call wrote it
  */
 export async function createPrivateFile(folder: string, name: string, text: string): Promise<boolean> {
-  const staged = await stage(folder, name, text)
-  try {
-    await link(staged, join(folder, name))
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  const staged = `.new.${randomUUID()}`
+  await writePrivateFile(folder, staged, text)
+  const taken = (error: NodeJS.ErrnoException): boolean => {
+    if (error.code !== 'EEXIST') throw error
     return false
-  } finally {
-    await rm(staged, { force: true })
   }
+  return link(join(folder, staged), join(folder, name))
+    .then(() => true, taken)
+    .finally(() => rm(join(folder, staged), { force: true }))
 }

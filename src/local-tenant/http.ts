@@ -4,6 +4,7 @@ import formbody from '@fastify/formbody'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { Aadsts } from './aadsts.ts'
 import type { Form } from './client-authentication.ts'
+import type { Directory } from './directory.ts'
 import type { Page } from './views.ts'
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
@@ -55,8 +56,8 @@ export function sendPage(reply: FastifyReply, page: Page, status = 200): Fastify
     .send(page.text)
 }
 
-/** A Fastify instance for one port. It does not listen. */
-export function createPort(origin: string, now: () => number): FastifyInstance {
+/** A Fastify instance for one port. It does not listen. What fails by our own fault is logged, without what was sent. */
+export function createPort(origin: string, { now, log }: Pick<Directory, 'now' | 'log'>): FastifyInstance {
   const hosts = loopbackOrigins(origin).map(one => new URL(one).host)
   const app = Fastify({ bodyLimit: 65_536, routerOptions: { maxParamLength: 200 } })
   app.register(formbody)
@@ -69,6 +70,10 @@ export function createPort(origin: string, now: () => number): FastifyInstance {
   app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const refusal = error instanceof Aadsts ? error : new Aadsts(9002313, undefined, { cause: error })
     const status = error instanceof Aadsts ? refusal.status : (error.statusCode ?? 500)
+    if (status >= 500) {
+      const { method, routeOptions } = request
+      log?.error({ method, route: routeOptions.url, err: error }, 'local tenant failed')
+    }
     return reply.code(status).send(refusal.toDocument(now(), correlationOf(request)))
   })
   return app

@@ -111,7 +111,7 @@ export function openKeyRing({ state, save }: StateStore): KeyRing {
       await save()
     },
 
-    async retire(kid = usable().find(key => key.kid !== state.signing)?.kid ?? state.signing) {
+    async retire(kid = usable().find(key => key.kid !== state.signing)!.kid) {
       const key = stored(kid)
       if (usable().filter(one => one !== key).length < 2) state.keys.push(await createSigningKey('any'))
       key.published = false

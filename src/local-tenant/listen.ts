@@ -1,5 +1,6 @@
 /** Decides where the tenant listens: on loopback and nowhere else, at a port that stays its own through an outage. */
 
+import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
@@ -28,16 +29,15 @@ export function portsFrom(port: number): number[] {
   return Array.from({ length: TRIES }, (_, offset) => port + offset).filter(one => one <= LAST_PORT)
 }
 
-function listen(server: Server, port: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const failed = (error: NodeJS.ErrnoException) =>
-      error.code === 'EADDRINUSE' ? resolve(false) : reject(error)
-    server.once('error', failed)
-    server.listen(port, LOOPBACK, () => {
-      server.removeListener('error', failed)
-      resolve(true)
-    })
-  })
+/** @returns whether the port was free */
+async function listen(server: Server, port: number): Promise<boolean> {
+  try {
+    await once(server.listen(port, LOOPBACK), 'listening')
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    return false
+  }
 }
 
 /** Listens at the first of these ports that is free. @throws RangeError when none is */

@@ -41,18 +41,13 @@ function goBack(
 /** Builds the page port. It does not listen. */
 export function createPagePort(desk: Desk): FastifyInstance {
   const { directory, signIns } = desk
-  const app = createPort(directory.pages, directory.now)
+  const app = createPort(directory.pages, directory)
   const ownOrigins = loopbackOrigins(directory.pages)
 
   const refuseOtherSites = async (request: FastifyRequest, reply: FastifyReply) => {
     const { origin } = request.headers
     if (origin !== undefined && !ownOrigins.includes(origin))
       return reply.code(403).send({ error: 'wrong_origin' })
-  }
-
-  const showError = (request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply => {
-    if (!(error instanceof Aadsts)) throw error
-    return sendPage(reply, errorPage(error.toDocument(directory.now(), correlationOf(request))), error.status)
   }
 
   const signIn = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
@@ -71,9 +66,10 @@ export function createPagePort(desk: Desk): FastifyInstance {
       const answer = { code, ...clientInfoFor(directory, form, person), session_state: randomUUID() }
       return goBack(reply, address, answer)
     } catch (error) {
-      if (!address || !(error instanceof Aadsts)) return showError(request, reply, error)
-      const { error: code, error_description } = error.toDocument(directory.now(), correlationOf(request))
-      return goBack(reply, address, { error: code, error_description })
+      if (!(error instanceof Aadsts)) throw error
+      const document = error.toDocument(directory.now(), correlationOf(request))
+      if (!address) return sendPage(reply, errorPage(document), error.status)
+      return goBack(reply, address, { error: document.error, error_description: document.error_description })
     }
   }
 

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { type CertifiedKey, createServerCertificate } from './certificates.ts'
-import { application, type Directory } from './directory.ts'
+import { application, type Directory, type TenantLog } from './directory.ts'
 import type { Desk } from './grants.ts'
 import { openKeyRing } from './key-ring.ts'
 import { openPort, portsFrom } from './listen.ts'
@@ -32,7 +32,7 @@ export interface LocalTenantOptions {
   readonly port: number
   /** Milliseconds since the epoch; default: the real clock. */
   readonly now?: () => number
-  readonly log?: { info(fields: object, message: string): void }
+  readonly log?: TenantLog
   /** Origin of the API beside it, for the profile. */
   readonly apiUrl?: string
   /** Origins whose docs page may sign people in and redeem the code from the browser. */
@@ -96,6 +96,7 @@ export async function startLocalTenant(options: LocalTenantOptions): Promise<Loc
     keys: openKeyRing(store),
     settings: { accessTokenVersion: 2, docsOrigins, revokedBefore: new Map() },
     now,
+    log,
   }
   const desk: Desk = { directory, signIns: createSignIns(now) }
   const stop = new AbortController()

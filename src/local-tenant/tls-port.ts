@@ -23,7 +23,7 @@ export function createTlsPort(
   adminKey: string,
 ): FastifyInstance {
   const { directory, signIns } = desk
-  const app = createPort(directory.authority, directory.now)
+  const app = createPort(directory.authority, directory)
 
   const serve =
     (kind: DocumentKind, produce: (tenant: string) => object) =>

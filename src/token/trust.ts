@@ -99,7 +99,12 @@ export function readTrust(
   ): number => {
     const value = settings[setting] ?? fallback
     if (Number.isInteger(value) && value >= low && value <= high) return value
-    report(setting, String(value), `a whole number from ${low} to ${high}`, String(fallback))
+    report(
+      setting,
+      Number.isNaN(value) ? 'no number' : String(value),
+      `a whole number from ${low} to ${high}`,
+      String(fallback),
+    )
     return fallback
   }
   const checkAddress = (setting: keyof TrustSettings, value: string, example: string): void => {

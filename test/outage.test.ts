@@ -253,6 +253,33 @@ t.test('JWKS-18: a server that closes while a fetch hangs: the timers are gone',
   t.equal(clock.waiting(), 0)
 })
 
+t.test('10,000 tenants behind one configuration: the authority’s two key sets serve them all', async t => {
+  const env = { AZURE_TENANT_ID: 'common', ALLOWED_TENANTS: '*' }
+  const { api, clock, tenant } = await play(t, { env })
+  const timers = clock.waiting()
+  const good = tenant.issue()
+  const [head, body, signature] = good.split('.') as [string, string, string]
+  const claims = JSON.parse(Buffer.from(body, 'base64url').toString()) as { iss: string; tid: string }
+  const seen = new Set<number>()
+  for (let i = 0; i < 10_000; i++) {
+    const tid = `00000000-0000-4000-8000-${String(i).padStart(12, '0')}`
+    const moved = JSON.stringify({ ...claims, tid, iss: claims.iss.replace(claims.tid, tid) })
+    const token = `${head}.${Buffer.from(moved).toString('base64url')}.${signature}`
+    const { statusCode } = await api.app.inject({
+      url: '/whoami',
+      headers: { authorization: `Bearer ${token}` },
+    })
+    seen.add(statusCode)
+  }
+  t.strictSame([...seen], [401], 'nobody signed these')
+  t.equal(await ask(api, good), 200)
+  t.equal(clock.waiting(), timers, 'no timer for a tenant')
+  t.equal(tenant.requests.length, 0, 'no fetch for a tenant')
+  t.match(api.app.protectedResource.keys(), [{ state: 'usable', ageSeconds: 0 }, { state: 'usable' }])
+  await clock.advance(HOUR / 2)
+  t.match(api.app.protectedResource.keys(), [{ ageSeconds: 1800 }, { ageSeconds: 1800 }])
+})
+
 t.test('KEYS_CACHE_FILE', async t => {
   const folder = t.testdir({})
   const file = join(folder, 'keys.json')

@@ -18,6 +18,8 @@ export interface KeyState {
   readonly state: 'usable' | 'missing' | 'off'
   /** Since when it has been so, in milliseconds since 1970. */
   readonly since: number
+  /** Time since the set in force was fetched, in seconds: the gauge `protected_resource_keys_age_seconds`. */
+  readonly ageSeconds: number | undefined
 }
 
 /** The keys of one issuer. */
@@ -62,6 +64,9 @@ export function createKeySource(options: KeySourceOptions): KeySource {
   const window = issuer.forcedRefreshWindowMs
   const budget = joinBudgets([createBudget(FORCED_BURST, window, clock), options.sharedBudget])
   const unknown = createUnknownKids(window, clock)
+
+  const ageSeconds = (set: KeySet | undefined): number | undefined =>
+    set && Math.round((clock.now() - set.fetchedAt) / 1000)
 
   /** Undefined when only a fetch could tell. */
   const look = (kid: string | undefined, alg: string): FoundKey | Refusal | undefined => {
@@ -110,6 +115,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
       issuer: issuer.name,
       state: lastGood.current() !== undefined ? 'usable' : refresher.isOff() ? 'off' : 'missing',
       since: lastGood.since(),
+      ageSeconds: ageSeconds(lastGood.current()),
     }),
     start: kept => {
       if (kept !== undefined) lastGood.replace(kept)

@@ -130,6 +130,6 @@ Every refused request is logged below with the reason. Stop with Ctrl-C.
 }
 
 develop(process.env).catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.stderr.write(`${(error as Error).message}\n`)
   process.exit(error instanceof Misconfigured ? EXIT_CONFIG : 1)
 })

@@ -30,7 +30,7 @@ async function serve(): Promise<void> {
 }
 
 serve().catch((error: unknown) => {
-  const told = error instanceof Error ? error.message : String(error)
+  const told = (error as Error).message
   const isOperators = error instanceof Misconfigured
   process.stderr.write(isOperators ? `${told}\nTo try it without a tenant: npm run dev\n` : `${told}\n`)
   process.exit(isOperators ? EXIT_CONFIG : 1)

@@ -94,6 +94,11 @@ t.test('a key fetch that goes wrong: says at which address, and what', async t =
       /is not allowed/,
     ],
     [
+      'a jwks_uri with a fragment',
+      base => ({ discovery: json({ issuer: base, jwks_uri: `${base}/keys#x` }) }),
+      /is not the jwks_uri/,
+    ],
+    [
       'an issuer that is no text',
       () => ({ discovery: json({ issuer: 7, jwks_uri: 'x' }) }),
       /names another issuer/,

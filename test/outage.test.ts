@@ -164,6 +164,17 @@ t.test('JWKS-9: 200 callers of a cold server: one fetch', async t => {
   t.ok(fetches() <= 1)
 })
 
+t.test(
+  'a made-up key id while the first fetch is under way: waits for it, then for one of its own',
+  async t => {
+    const clock = createFakeClock()
+    const tenant = await startTenant(t, { now: clock.now })
+    const { api } = await play(t, { tenant, clock, waitForKeys: false })
+    t.equal(await ask(api, await tenant.mint('unknown-kid')), '401 unknown_key')
+    t.match(events(api, 'keys_refreshed').at(-1), { reason: 'forced' })
+  },
+)
+
 t.test('JWKS-6, C-7: a quiet day: one refresh an hour', async t => {
   const { clock, fetches } = await play(t)
   await clock.advance(24 * HOUR - MINUTE)
@@ -344,6 +355,14 @@ t.test('KEYS_CACHE_FILE', async t => {
       t.ok(events(api, 'keys_cache_unusable').length > 0)
     })
   }
+
+  await t.test('a file without the name of a cloud: used', async t => {
+    const content = edited(entry => {
+      delete entry.cloud
+    })
+    writeFileSync(file, content)
+    t.equal(await ask(await restart(t), tenant.issue()), 200)
+  })
 
   await t.test('a file that others may write: reported, ignored', async t => {
     writeFileSync(file, good)

@@ -127,8 +127,6 @@ export function watchExchange(issuer: TrustedIssuer, query: string): Exchange {
     const target = discovery === undefined ? { ...options, path: options.path + query } : options
     return dispatch(target, {
       onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
-      onRequestUpgrade: (controller, status, headers, socket) =>
-        handler.onRequestUpgrade?.(controller, status, headers, socket),
       onResponseStart: (controller, status, headers, message) => {
         const encoding = header(headers, 'content-encoding')
         if (status !== 200) {
@@ -159,7 +157,8 @@ export function watchExchange(issuer: TrustedIssuer, query: string): Exchange {
         handler.onResponseEnd?.(controller, trailers)
       },
       onResponseError: (controller, error) => {
-        const cause = error.message === '' ? String((error as NodeJS.ErrnoException).code) : error.message
+        // An AggregateError of several addresses has a code and no message.
+        const cause = [(error as NodeJS.ErrnoException).code, error.message].filter(Boolean).join(' ')
         fail(new FetchFailure(`${address} could not be read: ${cause}`, undefined, { cause: error }))
         handler.onResponseError?.(controller, error)
       },

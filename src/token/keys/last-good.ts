@@ -30,7 +30,7 @@ const kidsOf = (set: KeySet | undefined): string[] => set?.keys.map(({ kid }) =>
 /** Keeps the last good set for at most `maxStaleMs` after it was fetched. */
 export function createLastGood(maxStaleMs: number, clock: Clock): LastGood {
   let set: KeySet | undefined
-  let selectIn: SelectKey = () => undefined
+  let selectIn: SelectKey | undefined
   let changedAt = clock.now()
 
   const current = (): KeySet | undefined =>
@@ -38,7 +38,7 @@ export function createLastGood(maxStaleMs: number, clock: Clock): LastGood {
 
   return {
     current,
-    select: (kid, alg) => (current() === undefined ? undefined : selectIn(kid, alg)),
+    select: (kid, alg) => (current() === undefined ? undefined : selectIn!(kid, alg)),
     kids: () => kidsOf(set),
     replace: fresh => {
       const [before, after] = [kidsOf(set), kidsOf(fresh)]

@@ -76,14 +76,16 @@ export function createKeySource(options: KeySourceOptions): KeySource {
     return { code: 'wrong_token_version', about: 'ver', received: issuer.version }
   }
 
-  /** C-15: without keys, or with an issuer that can't be asked, nobody can say that the id is unknown. */
-  const verdict = (kid: string | undefined): Refusal => {
-    if (refresher.isReachable() && lastGood.current() !== undefined) {
-      return { code: 'unknown_key', about: 'kid', received: showKid(kid ?? ''), expected: lastGood.kids() }
-    }
+  const unavailable = (): Refusal => {
     const retryAfterSeconds = refresher.secondsUntilNextTry()
     return { code: 'keys_unavailable', about: 'issuer', received: issuer.name, retryAfterSeconds }
   }
+
+  /** C-15: without keys, or with an issuer that can't be asked, nobody can say that the id is unknown. */
+  const verdict = (kid: string): Refusal =>
+    refresher.isReachable() && lastGood.current() !== undefined
+      ? { code: 'unknown_key', about: 'kid', received: showKid(kid), expected: lastGood.kids() }
+      : unavailable()
 
   const findByFetch = async (kid: string | undefined, alg: string): Promise<FoundKey | Refusal> => {
     const underWay = refresher.pending()
@@ -91,10 +93,10 @@ export function createKeySource(options: KeySourceOptions): KeySource {
       await underWay
       const joined = look(kid, alg)
       if (joined !== undefined) return joined
-      if (!refresher.isReachable()) return verdict(kid)
+      if (!refresher.isReachable()) return unavailable()
     }
     // C-5: a token that names no key can't be waiting for a new one.
-    if (kid === undefined) return verdict(kid)
+    if (kid === undefined) return unavailable()
     if (refresher.pending() === undefined) {
       const coolingDown = unknown.has(kid) || !budget.has()
       onEvent({ event: 'unknown_key', issuer: issuer.name, kid: showKid(kid), coolingDown })

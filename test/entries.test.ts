@@ -11,13 +11,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const TENANT = '6f1d6a2e-0f0b-4a4e-9d6e-0c6b5c1f2a31'
 const DEAD = { AZURE_AUTHORITY_HOST: 'http://127.0.0.1:9', AZURE_TENANT_ID: TENANT, AZURE_CLIENT_ID: TENANT }
 
-/** Loaded before an entry: throws once the server listens. */
-const CRASH = `import http from 'node:http'
-const { listen } = http.Server.prototype
-http.Server.prototype.listen = function (...args) {
-  this.once('listening', () => setTimeout(() => { throw new Error('a bug') }, 300))
-  return listen.apply(this, args)
-}`
+/** Loaded before an entry: throws when it is told to. */
+const CRASH = `process.on('SIGWINCH', () => setImmediate(() => { throw new Error('a bug') }))`
 /** Loaded before an entry: the API's port can not be had, and not because it is busy. */
 const NO_PORT = `import net from 'node:net'
 const { listen } = net.Server.prototype
@@ -90,6 +85,8 @@ t.test('server: listens with what .env says, and ends with grace', async t => {
 
 t.test('server: a bug that nobody caught is logged, and the process ends with 1', async t => {
   const server = start(t, 'server.ts', t.testdir(), { ...DEAD, PORT: '0' }, [CRASH])
+  await server.hear(/"event":"listening"/)
+  server.child.kill('SIGWINCH')
   t.equal(await server.ended, 1)
   t.match(server.said(), /"event":"crashed"[^\n]*a bug/)
 })
@@ -121,13 +118,18 @@ t.test('dev: a profile that a crash has left behind does not matter; a crash is 
   const profile = JSON.stringify({ apiUrl: 'http://127.0.0.1:9' })
   const cwd = t.testdir({ '.local-tenant': { 'profile.json': profile } })
   const dev = start(t, 'dev.ts', cwd, { PORT: '0', LOCAL_TENANT_PORT: '0' }, [CRASH])
+  await dev.hear(/Stop with Ctrl-C/)
+  dev.child.kill('SIGWINCH')
   t.equal(await dev.ended, 1)
   t.match(dev.said(), /"event":"crashed"/)
 })
 
 t.test('dev: a wrong setting ends it with 78, another failure with 1', async t => {
-  const wrong = start(t, 'dev.ts', t.testdir(), { LOCAL_TENANT_PORT: 'https' })
-  const failing = start(t, 'dev.ts', t.testdir(), { PORT: '45999', LOCAL_TENANT_PORT: '0' }, [NO_PORT])
+  const folder = t.testdir({ one: {}, two: {} })
+  const wrong = start(t, 'dev.ts', join(folder, 'one'), { LOCAL_TENANT_PORT: 'https' })
+  const failing = start(t, 'dev.ts', join(folder, 'two'), { PORT: '45999', LOCAL_TENANT_PORT: '0' }, [
+    NO_PORT,
+  ])
   t.equal(await wrong.ended, 78)
   t.match(wrong.said(), /LOCAL_TENANT_PORT: found "https"; expected a port/)
   t.equal(await failing.ended, 1)

@@ -36,7 +36,7 @@ function start(
   env: Record<string, string>,
   preload: string[] = [],
 ): Run {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(AZURE|TOKEN|PORT|HOST)/.test(name))
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(AZURE|TOKEN|PORT|HOST|LOCAL_TENANT)/.test(name))
   const imports = preload.flatMap(code => ['--import', `data:text/javascript,${encodeURIComponent(code)}`])
   const child = spawn(process.execPath, [...process.execArgv, ...imports, join(ROOT, 'src', entry)], {
     cwd,
@@ -102,7 +102,7 @@ t.test('server: a busy port ends it with 1, and without advice that does not fit
 t.test('dev: goes round a busy port, says what it ignores, and refuses a second in its folder', async t => {
   const cwd = t.testdir()
   const port = await occupy(t)
-  const env = { PORT: String(port), LOCAL_TENANT_PORT: '0', AZURE_TENANT_ID: TENANT }
+  const env = { PORT: String(port), AZURE_TENANT_ID: TENANT }
   const first = start(t, 'dev.ts', cwd, env)
   await first.hear(/Stop with Ctrl-C/)
   t.match(first.said(), /Ignored here[^\n]*: AZURE_TENANT_ID\n[^\n]*unset AZURE_TENANT_ID/)

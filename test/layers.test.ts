@@ -22,8 +22,24 @@ const HOUSE: readonly Place[] = [
 
   { row: 1, file: 'token/credential' },
   { row: 1, file: 'token/jws', beside: ['token/credential'] },
-  { row: 1, file: 'token/issuers', beside: ['token/credential', 'token/jws'] },
-  { row: 1, file: 'token/trust', beside: ['token/issuers'] },
+  { row: 1, file: 'token/clouds' },
+  { row: 1, file: 'token/trusted-issuer', beside: ['token/jws', 'token/clouds'] },
+  { row: 1, file: 'token/entra', beside: ['token/clouds', 'token/trusted-issuer'] },
+  { row: 1, file: 'token/b2c', beside: ['token/jws', 'token/clouds', 'token/trusted-issuer'] },
+  {
+    row: 1,
+    file: 'token/issuers',
+    beside: [
+      'token/credential',
+      'token/jws',
+      'token/clouds',
+      'token/trusted-issuer',
+      'token/entra',
+      'token/b2c',
+    ],
+  },
+  { row: 1, file: 'token/trust-microsoft', beside: ['token/issuers'] },
+  { row: 1, file: 'token/trust', beside: ['token/issuers', 'token/trust-microsoft'] },
   {
     row: 1,
     file: 'token/keys/*',

@@ -51,9 +51,14 @@ const REQUIRED = ['iss', 'aud', 'exp']
 const REQUIRED_BY_RFC_9068 = ['iss', 'exp', 'aud', 'sub', 'client_id', 'iat', 'jti']
 const TEXTS = {
   entra: ['sub', 'oid', 'tid', 'ver', 'azp', 'appid', 'scp', 'idtyp'],
+  b2c: ['sub', 'oid', 'tid', 'ver', 'azp', 'scp', 'tfp', 'acr'],
   rfc9068: ['sub', 'client_id', 'azp', 'jti', 'scope'],
 }
-const NAMES = { entra: ['sub', 'oid', 'azp', 'appid'], rfc9068: ['sub', 'client_id', 'azp'] }
+const NAMES = {
+  entra: ['sub', 'oid', 'azp', 'appid'],
+  b2c: ['sub', 'oid', 'azp'],
+  rfc9068: ['sub', 'client_id', 'azp'],
+}
 const SECURITY_CLAIMS = [
   'iss',
   'aud',
@@ -101,13 +106,13 @@ function emptyNames({ issuer, claims }: Candidate): Refusal | undefined {
 }
 
 function rolesType({ issuer, claims: { roles } }: Candidate): Refusal | undefined {
-  if (issuer.preset !== 'entra' || roles === undefined || isStrings(roles)) return undefined
+  if (issuer.preset === 'rfc9068' || roles === undefined || isStrings(roles)) return undefined
   return malformed('roles', roles, 'a list of strings')
 }
 
 /** C-17: IdentityModel refuses claims that differ only in case too; two readers must not see two tenants. */
 function twins({ issuer, claims }: Candidate): Refusal | undefined {
-  if (issuer.preset !== 'entra') return undefined
+  if (issuer.preset === 'rfc9068') return undefined
   const name = Object.keys(claims).find(
     claim => !SECURITY_CLAIMS.includes(claim) && SECURITY_CLAIMS.includes(claim.toLowerCase()),
   )
@@ -124,8 +129,9 @@ function exactIssuer({ tenant, set, claims: { iss } }: Candidate): Refusal | und
 
 /** ENTRA-4. */
 function tenantClaim({ issuer, tenant, claims: { tid } }: Candidate): Refusal | undefined {
-  if (issuer.preset !== 'entra') return undefined
-  if (tid === undefined) return missing('tid')
+  if (issuer.preset === 'rfc9068') return undefined
+  // B2C's documents do not list it; its issuer names the tenant (docs/issuers.md).
+  if (tid === undefined) return issuer.preset === 'b2c' ? undefined : missing('tid')
   if (!GUID.test(tid as string))
     return { code: 'malformed_claim', about: 'tid', received: tid, expected: 'a GUID' }
   return tid === tenant
@@ -197,7 +203,7 @@ function senderConstraint({ issuer, claims }: Candidate): Refusal | undefined {
   if (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)) return malformed('cnf', cnf, 'an object')
   const members = Object.keys(cnf)
   const binding = members.find(
-    member => issuer.preset === 'entra' || member === 'jkt' || member === 'x5t#S256',
+    member => issuer.preset !== 'rfc9068' || member === 'jkt' || member === 'x5t#S256',
   )
   if (binding === undefined) return undefined
   return { code: 'sender_constrained', about: 'cnf', received: binding, expected: 'a bearer token' }

@@ -46,11 +46,19 @@ const HOUSE: readonly Place[] = [
     beside: ['token/credential', 'token/jws', 'token/issuers', 'token/keys/*'],
   },
   { row: 1, file: 'token/access', beside: ['token/credential', 'token/jws', 'token/issuers'] },
+  { row: 1, file: 'token/names' },
+  { row: 1, file: 'token/implied', beside: ['token/names'] },
+  {
+    row: 1,
+    file: 'token/step-up',
+    beside: ['token/jws', 'token/issuers', 'token/access', 'token/names'],
+  },
   {
     row: 1,
     file: 'token/policy',
-    beside: ['token/credential', 'token/jws', 'token/issuers', 'token/access'],
+    beside: ['token/access', 'token/names', 'token/implied', 'token/step-up'],
   },
+  { row: 1, file: 'token/declared', beside: ['token/names', 'token/step-up', 'token/policy'] },
 
   { row: 2, file: 'token/claims' },
   { row: 2, file: 'token/authenticate', beside: ['token/claims'] },
@@ -76,7 +84,8 @@ const HOUSE: readonly Place[] = [
   { row: 8, file: 'dev' },
   { row: 8, file: 'openapi' },
   { row: 8, file: 'index' },
-  { row: 8, file: 'cli/main', starts: ['server', 'dev'] },
+  { row: 8, file: 'cli/explain-server' },
+  { row: 8, file: 'cli/main', starts: ['server', 'dev', 'cli/explain-server'] },
 ]
 
 const LAST_ROW = 8

@@ -917,12 +917,13 @@ t.test(
       allowedTenants: [],
       versions: ['2.0'],
       audiences: { '1.0': [], '2.0': [API_ID] },
+      signingKeysAppId: API_ID,
     }).issuers
     const keys = `/${HOME}/discovery/v2.0/keys`
     own.describe(HOME, 2, { jwks_uri: `${own.origin}${keys}?appid=${API_ID}` }, [bare(key)])
     const dispatcher = new Agent()
     t.teardown(() => dispatcher.destroy())
-    const set = await createKeyFetch({ issuer: issuer!, dispatcher, clock: systemClock, appId: API_ID })()
+    const set = await createKeyFetch({ issuer: issuer!, dispatcher, clock: systemClock })()
     t.match(set, { issuer: own.issuerOf(HOME, 2), keys: [{ kid: key.kid, alg: 'RS256' }] })
     t.strictSame(own.requests, [
       `/${HOME}/v2.0/.well-known/openid-configuration?appid=${API_ID}`,

@@ -102,7 +102,10 @@ function textTypes({ issuer, claims }: Candidate): Refusal | undefined {
 
 function emptyNames({ issuer, claims }: Candidate): Refusal | undefined {
   const name = NAMES[issuer.preset].find(claim => claims[claim] === '')
-  return name === undefined ? undefined : malformed(name, '', 'a string that is not empty')
+  if (name !== undefined) return malformed(name, '', 'a string that is not empty')
+  // B2C's setting "Subject (sub) claim: Not supported" gives one text to everybody.
+  const nobody = issuer.preset === 'b2c' && /^not supported/i.test(claims.sub as string)
+  return nobody ? malformed('sub', claims.sub, 'the object id, by the policy’s setting') : undefined
 }
 
 function rolesType({ issuer, claims: { roles } }: Candidate): Refusal | undefined {
@@ -167,17 +170,19 @@ function notBefore({ claims: { nbf }, nowSeconds, toleranceSeconds }: Candidate)
 
 /**
  * BCP-10, ENTRA-12: `typ` can't tell an ID token from an access token where both say `JWT`, their claims can.
- * Every access token of Entra names its client; no access token has the hashes and nonce of a sign-in.
+ * Every access token of Entra names its client; no access token has the hashes and nonce of a sign-in, but for
+ * the nonce at B2C, which repeats it there too and puts `scp` into every access token.
  */
 function idToken({ issuer, claims }: Candidate): Refusal | undefined {
-  const signIn = ['nonce', 'at_hash', 'c_hash'].find(claim => has(claims, claim))
+  const b2c = issuer.preset === 'b2c'
+  const marks = b2c ? ['at_hash', 'c_hash'] : ['nonce', 'at_hash', 'c_hash']
+  const signIn = marks.find(claim => has(claims, claim))
   if (signIn !== undefined && !issuer.strict)
     return { code: 'id_token', about: signIn, expected: 'no such claim' }
-  if (issuer.preset !== 'entra') return undefined
-  const client = issuer.version === '1.0' ? 'appid' : 'azp'
-  return has(claims, client)
-    ? undefined
-    : { code: 'id_token', about: client, expected: 'the calling application' }
+  if (issuer.preset === 'rfc9068') return undefined
+  const client = issuer.version === '1.0' && !b2c ? 'appid' : 'azp'
+  if (!has(claims, client)) return { code: 'id_token', about: client, expected: 'the calling application' }
+  return b2c && !has(claims, 'scp') ? { code: 'id_token', about: 'scp', expected: 'permissions' } : undefined
 }
 
 /**

@@ -2,7 +2,8 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import createRouter, { type HTTPMethod } from 'find-my-way'
 import { Misconfigured, type Problem } from '../errors.ts'
-import { findPolicyProblems, type RouteAccess } from '../token/policy.ts'
+import { findPolicyProblems, type Surroundings } from '../token/declared.ts'
+import type { RouteAccess } from '../token/policy.ts'
 
 /** What is known of the routes of one application. */
 export interface RouteTable {
@@ -12,12 +13,18 @@ export interface RouteTable {
   readonly check: () => void
   /** What the routes ask for, in the order of their registration. */
   readonly accesses: () => readonly RouteAccess[]
+  /** Every route: one line a method, as `GET /orders`, and what it asks for. */
+  readonly list: () => readonly { readonly route: string; readonly access: RouteAccess }[]
   /** The methods that a path supports; none when it is unknown. `isPublic` when none of them is guarded. */
   readonly methodsAt: (path: string) => { readonly methods: readonly string[]; readonly isPublic: boolean }
 }
 
-/** Collects routes; finding one by path is left to Fastify's own router, so that both agree. */
-export function createRouteTable(): RouteTable {
+/**
+ * Collects routes; finding one by path is left to Fastify's own router, so that both agree.
+ *
+ * @param surroundings what a route's access is judged by beside itself
+ */
+export function createRouteTable(surroundings: Surroundings): RouteTable {
   const routes: RouteOptions[] = []
   const router = createRouter({ ignoreTrailingSlash: false })
   const methods = new Set<HTTPMethod>()
@@ -31,12 +38,20 @@ export function createRouteTable(): RouteTable {
       }
     },
     check: () => {
-      const problems = routes.flatMap(route =>
-        findPolicyProblems(`${[route.method].flat().join(', ')} ${route.url}`, route.config?.access),
-      )
+      const problems = routes.flatMap(route => {
+        const name = `${[route.method].flat().join(', ')} ${route.url}`
+        return findPolicyProblems(name, route.config?.access, surroundings)
+      })
       if (problems.length > 0) throw new Misconfigured(problems)
     },
     accesses: () => routes.map(route => route.config?.access as RouteAccess),
+    list: () =>
+      routes.flatMap(route =>
+        [route.method].flat().map(method => ({
+          route: `${method} ${route.url}`,
+          access: route.config?.access as RouteAccess,
+        })),
+      ),
     methodsAt: path => {
       const found = [...methods].flatMap(method => {
         const route = router.find(method, path)?.store as RouteOptions | null | undefined

@@ -530,3 +530,20 @@ t.test('docs/issuers.md: has every login host and says of each what is not confi
     t.ok(text.includes(word), word)
   }
 })
+
+t.test('an issuer that is none of a B2C policy: it names no tenant here', async t => {
+  const tenant = '11111111-2222-3333-4444-555555555555'
+  const { issuers } = trustIssuers(
+    {
+      authority: 'https://contoso.b2clogin.com',
+      tenant,
+      allowedTenants: [],
+      versions: ['2.0'],
+      audiences: { '1.0': ['x'], '2.0': ['x'] },
+      b2cPolicies: ['B2C_1_signin'],
+    },
+    [],
+  )
+  t.equal(issuers[0]!.tenantOf(`https://contoso.b2clogin.com/${tenant}/v2.0/`), tenant)
+  t.equal(issuers[0]!.tenantOf('https://contoso.b2clogin.com/elsewhere/v2.0/'), undefined)
+})

@@ -36,7 +36,9 @@ function start(
   env: Record<string, string>,
   preload: string[] = [],
 ): Run {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(AZURE|TOKEN|PORT|HOST|LOCAL_TENANT)/.test(name))
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(AZURE|TOKEN|PORT|HOST|LOCAL_TENANT)/.test(name),
+  )
   const imports = preload.flatMap(code => ['--import', `data:text/javascript,${encodeURIComponent(code)}`])
   const child = spawn(process.execPath, [...process.execArgv, ...imports, join(ROOT, 'src', entry)], {
     cwd,

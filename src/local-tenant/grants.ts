@@ -61,7 +61,7 @@ const refreshToken: GrantHandler = async (desk, caller, { form }) => {
   return answerPerson(desk.directory, caller, form, {
     person: findPerson(grant.handle)!,
     scope: form.scope || grant.scope,
-    acrs: grant.acrs ?? [],
+    acrs: grant.acrs,
   })
 }
 

@@ -47,7 +47,7 @@ export function findImpliesProblems(implies: unknown): Problem[] {
   if (wrong.length > 0) {
     return wrong.map(([scope, list]) => ({
       name: `${NAME}, ${scope}`,
-      found: JSON.stringify(list) ?? typeof list,
+      found: String(JSON.stringify(list)),
       expected: 'a list of scopes, of printable characters without space, " and \\',
       example: EXAMPLE,
     }))

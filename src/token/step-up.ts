@@ -50,7 +50,7 @@ function idOf(context: string, tenant: string | undefined, acrs: Acrs): string |
 /** Says what is wrong with the option `acrs`. */
 export function findAcrsProblems(acrs: unknown): Problem[] {
   const problem = (found: unknown, expected: string): Problem[] => [
-    { name: 'option acrs', found: JSON.stringify(found) ?? typeof found, expected, example: EXAMPLE },
+    { name: 'option acrs', found: String(JSON.stringify(found)), expected, example: EXAMPLE },
   ]
   const isObject = (value: unknown): value is object =>
     typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -41,7 +41,7 @@ const VERSIONS: readonly TokenVersion[] = ['1.0', '2.0']
 const EXAMPLE_GUID = '11111111-2222-3333-4444-555555555555'
 const EXAMPLE_POLICY = "['B2C_1_signin']"
 
-const show = (value: unknown): string => (JSON.stringify(value) ?? typeof value).slice(0, 200)
+const show = (value: unknown): string => String(JSON.stringify(value)).slice(0, 200)
 
 function checkB2c({ authority, tenant, ...settings }: MicrosoftSettings, report: Report): void {
   const policies: unknown = settings.b2cPolicies

@@ -12,8 +12,8 @@ import type { Trust } from '../token/trust.ts'
 export interface PermissionOptions {
   /**
    * Scopes that come with a scope, over any number of steps: `{ 'Files.Write': ['Files.Read'] }` lets a caller with
-   * the first in where the second is asked for. `request.access.scopes` stays as the token has it. Plugin option
-   * only. Default: a scope is itself and nothing else (C-16).
+   * the first in where the second is asked for. `request.access.scopes` stays as the token has it.
+   * Plugin option only. Default: a scope is itself and nothing else (C-16).
    */
   readonly implies?: Implies
   /**

@@ -64,6 +64,20 @@ export interface Refusal {
   readonly expected?: unknown
   /** Seconds after which trying again makes sense; only for the reasons that answer 503 or 429. */
   readonly retryAfterSeconds?: number
+  /** What a new sign-in would have to bring; makes any refusal a 401 that asks for it. */
+  readonly stepUp?: StepUp
+}
+
+/** What a caller must come back with: facts of the route, not of the token, so the challenge says them. */
+export interface StepUp {
+  /** Entra's claims request, as JSON. The challenge is then Entra's, and the next two are not in it (C-11). */
+  readonly claims?: string
+  /** RFC 9470 §3: values of `acr`, the preferred one first. */
+  readonly acrValues?: readonly string[]
+  /** RFC 9470 §3: most seconds since the user signed in. */
+  readonly maxAgeSeconds?: number
+  /** Whether the scopes of the route are lacking too, so that one sign-in can mend both. */
+  readonly scope?: boolean
 }
 
 /** Tells a refusal from the value that a check would have produced. */

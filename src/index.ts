@@ -4,11 +4,23 @@ import fp from 'fastify-plugin'
 import { type ProtectedResourceOptions as GuardOptions, protect } from './http/protect.ts'
 import { addMetadata } from './http/routes/metadata.ts'
 
-export { CODES, type Code, Denied, Misconfigured, type Problem, type Refusal, Unavailable } from './errors.ts'
+export {
+  CODES,
+  type Code,
+  Denied,
+  Misconfigured,
+  type Problem,
+  type Refusal,
+  type StepUp,
+  Unavailable,
+} from './errors.ts'
 export type { ProtectedResource } from './http/protect.ts'
 export type { Access, CallerKind } from './token/access.ts'
+export type { Implies } from './token/implied.ts'
 export type { Clock } from './token/keys/clock.ts'
-export type { Names, Policy, RouteAccess } from './token/policy.ts'
+export type { Names } from './token/names.ts'
+export type { Policy, RouteAccess } from './token/policy.ts'
+export type { Acrs } from './token/step-up.ts'
 
 /** Options of the plugin. Without a tenant, an issuer or an audience it does not start. */
 export interface ProtectedResourceOptions extends GuardOptions {

@@ -6,10 +6,11 @@ import { readConfig } from '../src/config.ts'
 import { type Code, Misconfigured } from '../src/errors.ts'
 import { type Access, readAccess } from '../src/token/access.ts'
 import { CLAIM_RULES } from '../src/token/claims.ts'
+import { findPolicyProblems } from '../src/token/declared.ts'
 import { type EntraTrust, trustEntra } from '../src/token/issuers.ts'
 import { systemClock } from '../src/token/keys/clock.ts'
 import { createKeyFetch } from '../src/token/keys/fetch.ts'
-import { enforce, findPolicyProblems, type Policy, rolesOf, scopesOf } from '../src/token/policy.ts'
+import { enforce, type Policy, rolesOf, scopesOf } from '../src/token/policy.ts'
 import { type Api, startApi, startTenant } from './helpers/api.ts'
 import { bare, createKey, type EntraIssuer, type Json, startEntraIssuer } from './helpers/issuer.ts'
 import { accepts, refuses } from './helpers/refused.ts'
@@ -824,6 +825,14 @@ t.test('what a route asks for: one name, all of a list, any of a list; nothing e
   const user = (...scopes: string[]) =>
     readAccess('entra', { iss: 'i', exp: 1, sub: 's', scp: scopes.join(' ') })
   const app = (...roles: string[]) => readAccess('entra', { iss: 'i', exp: 1, sub: 's', roles })
+  const terms = {
+    allowedClients: [],
+    implied: new Map(),
+    acrs: {},
+    isEntra: () => true,
+    now: Date.now,
+    toleranceSeconds: 60,
+  }
   const rows: readonly (readonly [Policy, Access, Code | undefined])[] = [
     [{ scope: 'a' }, user('a', 'b'), undefined],
     [{ scope: 'a' }, user('b'), 'insufficient_scope'],
@@ -840,11 +849,11 @@ t.test('what a route asks for: one name, all of a list, any of a list; nothing e
     [{ scope: 'x', role: 'a' }, user('a'), 'insufficient_scope'],
   ]
   for (const [policy, caller, code] of rows) {
-    const outcome = enforce(policy, caller, [])
+    const outcome = enforce(policy, caller, terms)
     t.equal(outcome?.code, code, JSON.stringify([policy, caller.scopes, caller.roles]))
   }
-  t.equal(enforce('any', user('x'), []), undefined)
-  t.match(enforce('any', user('x'), ['c']), { code: 'client_not_allowed' })
+  t.equal(enforce('any', user('x'), terms), undefined)
+  t.match(enforce('any', user('x'), { ...terms, allowedClients: ['c'] }), { code: 'client_not_allowed' })
   t.strictSame(scopesOf({ scope: { any: ['a', 'b'] } }), ['a', 'b'])
   t.strictSame(scopesOf({ role: 'a' }), [])
   t.strictSame(rolesOf({ role: ['a'] }), ['a'])
@@ -908,12 +917,13 @@ t.test(
       allowedTenants: [],
       versions: ['2.0'],
       audiences: { '1.0': [], '2.0': [API_ID] },
+      signingKeysAppId: API_ID,
     }).issuers
     const keys = `/${HOME}/discovery/v2.0/keys`
     own.describe(HOME, 2, { jwks_uri: `${own.origin}${keys}?appid=${API_ID}` }, [bare(key)])
     const dispatcher = new Agent()
     t.teardown(() => dispatcher.destroy())
-    const set = await createKeyFetch({ issuer: issuer!, dispatcher, clock: systemClock, appId: API_ID })()
+    const set = await createKeyFetch({ issuer: issuer!, dispatcher, clock: systemClock })()
     t.match(set, { issuer: own.issuerOf(HOME, 2), keys: [{ kid: key.kid, alg: 'RS256' }] })
     t.strictSame(own.requests, [
       `/${HOME}/v2.0/.well-known/openid-configuration?appid=${API_ID}`,

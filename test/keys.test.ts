@@ -239,6 +239,27 @@ t.test('contradictory settings: refused where the parts are composed', async t =
   t.doesNotThrow(() => createKeySource({ ...options, maxStaleMs: HOUR }))
 })
 
+t.test(
+  'a token without a key id while an issuer can not be asked (C-5): nobody can tell, and nothing is asked',
+  async t => {
+    let fetches = 0
+    const source = createKeySource({
+      issuer: trustRfc9068({ issuer: 'https://issuer.example', audiences: ['x'], tokenType: 'at+jwt' }),
+      fetchKeySet: async () => {
+        fetches++
+        throw new Error('down')
+      },
+      clock: createFakeClock(),
+      random: () => 0.5,
+      maxStaleMs: HOUR,
+      sharedBudget: createBudget(1, 1, systemClock),
+      onEvent: () => {},
+    })
+    t.match(await source.find(undefined, 'RS256'), { code: 'keys_unavailable' })
+    t.equal(fetches, 0)
+  },
+)
+
 t.test('counters: fixed names, one set for each issuer', async t => {
   const { count, read } = createKeyCounters()
   count({

@@ -22,19 +22,43 @@ const HOUSE: readonly Place[] = [
 
   { row: 1, file: 'token/credential' },
   { row: 1, file: 'token/jws', beside: ['token/credential'] },
-  { row: 1, file: 'token/issuers', beside: ['token/credential', 'token/jws'] },
-  { row: 1, file: 'token/trust', beside: ['token/issuers'] },
+  { row: 1, file: 'token/clouds' },
+  { row: 1, file: 'token/trusted-issuer', beside: ['token/jws', 'token/clouds'] },
+  { row: 1, file: 'token/entra', beside: ['token/clouds', 'token/trusted-issuer'] },
+  { row: 1, file: 'token/b2c', beside: ['token/jws', 'token/clouds', 'token/trusted-issuer'] },
+  {
+    row: 1,
+    file: 'token/issuers',
+    beside: [
+      'token/credential',
+      'token/jws',
+      'token/clouds',
+      'token/trusted-issuer',
+      'token/entra',
+      'token/b2c',
+    ],
+  },
+  { row: 1, file: 'token/trust-microsoft', beside: ['token/issuers'] },
+  { row: 1, file: 'token/trust', beside: ['token/issuers', 'token/trust-microsoft'] },
   {
     row: 1,
     file: 'token/keys/*',
     beside: ['token/credential', 'token/jws', 'token/issuers', 'token/keys/*'],
   },
   { row: 1, file: 'token/access', beside: ['token/credential', 'token/jws', 'token/issuers'] },
+  { row: 1, file: 'token/names' },
+  { row: 1, file: 'token/implied', beside: ['token/names'] },
+  {
+    row: 1,
+    file: 'token/step-up',
+    beside: ['token/jws', 'token/issuers', 'token/access', 'token/names'],
+  },
   {
     row: 1,
     file: 'token/policy',
-    beside: ['token/credential', 'token/jws', 'token/issuers', 'token/access'],
+    beside: ['token/access', 'token/names', 'token/implied', 'token/step-up'],
   },
+  { row: 1, file: 'token/declared', beside: ['token/names', 'token/step-up', 'token/policy'] },
 
   { row: 2, file: 'token/claims' },
   { row: 2, file: 'token/authenticate', beside: ['token/claims'] },
@@ -60,7 +84,8 @@ const HOUSE: readonly Place[] = [
   { row: 8, file: 'dev' },
   { row: 8, file: 'openapi' },
   { row: 8, file: 'index' },
-  { row: 8, file: 'cli/main', starts: ['server', 'dev'] },
+  { row: 8, file: 'cli/explain-server' },
+  { row: 8, file: 'cli/main', starts: ['server', 'dev', 'cli/explain-server'] },
 ]
 
 const LAST_ROW = 8

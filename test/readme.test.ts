@@ -275,7 +275,8 @@ t.test('variables: the tables have those that the code reads, with their default
 })
 
 t.test('plugin options without a variable: the ones that say so themselves', async t => {
-  const sources = read('src/http/protect.ts') + read('src/index.ts')
+  const files = ['http/protect', 'http/protect-terms', 'token/trust', 'index']
+  const sources = files.map(file => read(`src/${file}.ts`)).join('\n')
   const comment = /\/\*\*((?:(?!\*\/).)*)\*\/\s+readonly (\w+)\?:/gs
   const own = [...sources.matchAll(comment)].filter(([, text]) => text!.includes('Plugin option only'))
   const [, listed = ''] = /^Plugin option only: (.*)\.$/m.exec(README) ?? []

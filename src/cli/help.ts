@@ -13,7 +13,8 @@ HOW
 OPTIONS
   --scope SCOPE     what to ask for; repeatable, or several separated by spaces. A bare name
                     such as Data.Read is a scope of this API. Default: everything granted (.default)
-  --claims JSON     a claims request, for example the one of a claims challenge
+  --claims CLAIMS   what a claims challenge asks for: its WWW-Authenticate header, its claims="…", or
+                    the JSON of a claims request
   --json            the whole result as JSON: access_token, token_type, expires_on, scopes, account
   --as PERSON       at the local tenant only: signs this person in without a browser, by the same
                     code flow; means interactive%PEOPLE%

@@ -1,5 +1,6 @@
 /** Decides what the token command understands: which words and options, and what is wrong with the others. */
 import { parseArgs } from 'node:util'
+import { readClaims } from './claims.ts'
 
 /** The ways to a token. */
 export const HOWS = ['client-credentials', 'interactive', 'device-code'] as const
@@ -68,7 +69,7 @@ export function readOptions(args: readonly string[]): TokenOptions {
     how,
     help: values.help ?? false,
     scopes: (values.scope ?? []).flatMap(list => list.split(/\s+/)).filter(scope => scope !== ''),
-    ...(values.claims !== undefined && { claims: readClaims(values.claims) }),
+    ...(values.claims !== undefined && { claims: checkClaims(values.claims) }),
     json: values.json ?? false,
     ...(values.as !== undefined && { as: values.as }),
     timeoutSeconds: readSeconds(values.timeout) ?? DEFAULT_SECONDS[how],
@@ -86,17 +87,13 @@ function parse(args: readonly string[]) {
   }
 }
 
-function readClaims(text: string): string {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    throw new Usage(`--claims takes a JSON object, which ${text} is not`)
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Usage('--claims takes a JSON object, for example {"access_token":{"acrs":{"value":"c1"}}}')
-  }
-  return text
+function checkClaims(text: string): string {
+  const claims = readClaims(text)
+  if (claims !== undefined) return claims
+  throw new Usage(
+    '--claims takes a claims request as JSON, for example {"access_token":{"acrs":{"essential":true,"value":"c1"}}}, ' +
+      `or the claims of a challenge, or its whole WWW-Authenticate header, not ${text}`,
+  )
 }
 
 function readSeconds(text: string | undefined): number | undefined {

@@ -21,6 +21,8 @@ export function configure({ settings, network, cache }: Wish): Configuration {
       authority: settings.authority,
       // With the port: otherwise MSAL asks login.microsoftonline.com whether it knows this host.
       knownAuthorities: [settings.host],
+      // We can act on a claims challenge, by --claims; a server sends one only to clients that say so.
+      clientCapabilities: ['cp1'],
     },
     ...(cache && { cache: { cachePlugin: cache } }),
     system: { networkClient: network.msal },

@@ -2,8 +2,9 @@
 import swagger from '@fastify/swagger'
 import type { FastifyInstance } from 'fastify'
 import { CODES, type Code } from '../errors.ts'
-import { type Names, type RouteAccess, scopesOf } from '../token/policy.ts'
-import type { AnswerProblem } from './problem.ts'
+import { listed, type Names, ways } from '../token/names.ts'
+import { kindsOf, type Policy, type RouteAccess, scopesOf } from '../token/policy.ts'
+import { type AnswerProblem, CHALLENGE_ERRORS } from './problem.ts'
 
 /** What the description needs to know of this API. */
 export interface DescriptionSettings {
@@ -57,7 +58,8 @@ const REFUSED: Readonly<Record<string, Refused>> = {
     headers: { [CHALLENGE]: false },
   },
   Unauthorized: {
-    description: 'No token, or one that is not accepted; `code` says why.',
+    description:
+      'No token, or one that is not accepted, or one of a sign-in that is not strong or recent enough; `code` says why, and the challenge what to ask for.',
     examples: ['no_credentials', 'expired', 'wrong_audience'],
     headers: { [CHALLENGE]: true },
   },
@@ -95,8 +97,9 @@ const PROBLEM = {
     code: { type: 'string', enum: CODES, description: 'Why, from one closed list that the log uses too.' },
     error: {
       type: 'string',
-      enum: ['invalid_request', 'invalid_token', 'insufficient_scope'],
-      description: 'The error of the challenge (RFC 6750 §3.1), when it has one.',
+      enum: CHALLENGE_ERRORS,
+      description:
+        'The error of the challenge, when it has one: of RFC 6750 §3.1, RFC 9470 §3 or a claims challenge of Entra.',
     },
     scope: { type: 'string', description: 'The scopes of the challenge, when it has them.' },
   },
@@ -177,13 +180,13 @@ function securitySchemes({ authority, scopePrefix }: Known, scopes: readonly str
   return { entra: { type: 'oauth2', description, flows: { authorizationCode } }, bearer }
 }
 
-/** Each way to hold what is asked for. */
-function ways(wanted: Names): string[][] {
-  if (typeof wanted === 'string') return [[wanted]]
-  return 'any' in wanted ? wanted.any.map(name => [name]) : [[...wanted]]
-}
+/** Where no name is asked for, none is needed. */
+const waysOrNone = (wanted: Names | undefined): string[][] => (wanted === undefined ? [[]] : ways(wanted))
 
-/** A user comes in by scope, an application by role; separate entries are alternatives. */
+/**
+ * A user comes in by scope, an application by role; separate entries are alternatives. Whatever else is asked for
+ * has no place in a security requirement, and stands in the words.
+ */
 function securityOf(access: RouteAccess, { authority, otherIssuers, scopePrefix }: Known): Fields[] {
   if (access === 'public') return []
   const doors = [
@@ -191,10 +194,11 @@ function securityOf(access: RouteAccess, { authority, otherIssuers, scopePrefix 
     ...(authority === undefined || otherIssuers ? ['bearer'] : []),
   ]
   if (access === 'any') return [...new Set([...doors, 'bearer'])].map(door => ({ [door]: [] }))
-  const users = ways(access.scope ?? { any: [] }).map(names => names.map(name => scopePrefix + name))
-  const applications = ways(access.role ?? { any: [] })
+  const kinds = kindsOf(access)
+  const users = kinds.includes('user') ? waysOrNone(access.scope) : []
+  const applications = kinds.includes('application') ? waysOrNone(access.role) : []
   return [
-    ...doors.flatMap(door => users.map(names => ({ [door]: names }))),
+    ...doors.flatMap(door => users.map(names => ({ [door]: names.map(name => scopePrefix + name) }))),
     ...applications.map(names => ({ bearer: names })),
   ]
 }
@@ -206,16 +210,50 @@ function phrase(noun: string, wanted: Names): string {
   return `${list.length > 1 ? 'one' : 'all'} of the ${noun}s ${names.join(', ')}`
 }
 
+const enumerate = (parts: readonly (string | undefined)[]): string =>
+  parts.filter(part => part !== undefined).join(' and ')
+
+function tellUser(policy: Policy): string {
+  const { scope, userRole, groups } = policy
+  const held = enumerate([
+    scope && phrase('scope', scope),
+    userRole && phrase('app role', userRole),
+    groups && phrase('group', groups),
+  ])
+  return held === '' ? 'a user with any permission' : `a user with ${held}`
+}
+
+/** How a user must have signed in; undefined when any sign-in will do. */
+function tellStrength({ acr, maxAgeSeconds, authenticationContext: context }: Policy): string | undefined {
+  const isContext = context !== undefined && `for the authentication context \`${context}\``
+  const isAcr =
+    acr !== undefined &&
+    `at the level ${listed(acr)
+      .map(value => `\`${value}\``)
+      .join(' or ')}`
+  const levels = [isContext, isAcr].filter(text => text !== false).join(' or ')
+  const age = maxAgeSeconds === undefined ? undefined : `not longer than ${maxAgeSeconds} seconds ago`
+  const all = [levels, age].filter(text => text !== undefined && text !== '').join(', ')
+  return all === '' ? undefined : `A user must have signed in ${all}.`
+}
+
 /** What an operation asks for, in words. */
 function tell(access: RouteAccess): string {
   if (access === 'public') return 'Open to everybody; no token is asked for.'
   if (access === 'any') return 'Asks for an accepted token that carries at least one permission.'
-  const { scope, role } = access
-  const user = scope && `a user with ${phrase('scope', scope)}`
-  const application = role && `an application with ${phrase('application permission', role)}`
-  if (user && application) return `Asks for ${user}, or ${application}.`
-  if (user) return `Asks for ${user}; an application is turned away.`
-  return `Asks for ${application}; a user is turned away.`
+  const { role, clients } = access
+  const kinds = kindsOf(access)
+  const user = kinds.includes('user') ? tellUser(access) : undefined
+  const holding = role === undefined ? 'any permission' : phrase('application permission', role)
+  const application = kinds.includes('application') ? `an application with ${holding}` : undefined
+  const asked =
+    user !== undefined && application !== undefined
+      ? `Asks for ${user}, or ${application}.`
+      : user !== undefined
+        ? `Asks for ${user}; an application is turned away.`
+        : `Asks for ${application}; a user is turned away.`
+  const calling = clients && `Only ${phrase('client', { any: listed(clients) })} may call.`
+  return [asked, tellStrength(access), calling].filter(text => text !== undefined).join(' ')
 }
 
 /** Fastify has description and example of a response in its schema; OpenAPI wants them beside it. */

@@ -1,7 +1,9 @@
 /** Decides how each reason is answered: status, WWW-Authenticate and problem document. The only place with status numbers. */
 import { STATUS_CODES } from 'node:http'
 import type { FastifyReply } from 'fastify'
-import { type Code, Misconfigured, type Refusal } from '../errors.ts'
+import { LRUCache } from 'lru-cache'
+import { type Code, Misconfigured, type Refusal, type StepUp } from '../errors.ts'
+import { isChallengeName } from '../token/names.ts'
 import { type RouteAccess, scopesOf } from '../token/policy.ts'
 
 /** What a challenge needs to know of this API. */
@@ -11,6 +13,8 @@ export interface ProblemSettings {
   readonly resourceMetadata: string
   /** What makes a short scope name requestable (ENTRA-25). */
   readonly scopePrefix: string
+  /** Origin of the Entra authority, where claims challenges send the user; none without Entra. */
+  readonly authority?: string | undefined
 }
 
 /** A complete answer to a request that is turned away. */
@@ -21,10 +25,18 @@ export interface ProblemAnswer {
   readonly body: string
 }
 
+/** Errors of RFC 6750 §3.1, of RFC 9470 §3, and of Entra's claims challenge. */
+export const CHALLENGE_ERRORS = [
+  'invalid_request',
+  'invalid_token',
+  'insufficient_scope',
+  'insufficient_user_authentication',
+  'insufficient_claims',
+] as const
+
 interface Meaning {
   readonly status: number
-  /** RFC 6750 §3.1. */
-  readonly error?: 'invalid_request' | 'invalid_token' | 'insufficient_scope'
+  readonly error?: (typeof CHALLENGE_ERRORS)[number]
   /** Whether the scopes that the operation needs belong into the challenge. */
   readonly scope?: true
   /** Constant for the code, in characters that RFC 6750 §3 allows in `error_description`. */
@@ -77,7 +89,8 @@ export const MEANINGS: Readonly<Record<Code, Meaning>> = {
   client_not_allowed: forbidden('The calling application is not allowed here.'),
   groups_undetermined: forbidden('The token does not list the groups of the caller.'),
   insufficient_group: forbidden('The caller is not in a group that this operation needs.'),
-  insufficient_authentication: invalidToken('This operation needs a stronger sign-in.'),
+  // Where a new sign-in by this client can mend it, the refusal says so, and is answered 401 (STEPUP-1, ENTRA-22).
+  insufficient_authentication: forbidden('This operation needs a stronger sign-in.'),
   wrong_caller_kind: forbidden('This operation is not open to this kind of caller.'),
   consent_required: forbidden('An administrator must consent to a permission that this API needs.'),
   interaction_required: forbidden('The user must sign in again before this API can act for them.'),
@@ -101,14 +114,55 @@ export const MEANINGS: Readonly<Record<Code, Meaning>> = {
 /** Answers that name a time to try again, and how long when nobody knows better, in seconds. */
 const DEFAULT_RETRY_SECONDS = 30
 
+/** The meaning of a refusal; what a new sign-in can mend is a 401 that asks for it, with one error (C-11). */
+function meaningOf({ code, stepUp }: Refusal, { authority }: ProblemSettings): Meaning {
+  const meaning = MEANINGS[code]
+  if (stepUp === undefined || (stepUp.claims !== undefined && authority === undefined)) return meaning
+  const error = stepUp.claims === undefined ? 'insufficient_user_authentication' : 'insufficient_claims'
+  return { status: 401, error, detail: meaning.detail, ...(stepUp.scope === true && { scope: true }) }
+}
+
 /**
  * The challenge of RFC 6750 §3. `scope` and `resource_metadata` come before the error, because clients in use
  * take the first `scope=` that they see, wherever it stands.
  */
-function challenge(settings: ProblemSettings, { error, detail }: Meaning, scope: string): string {
+function challenge(
+  settings: ProblemSettings,
+  { error, detail }: Meaning,
+  scope: string,
+  stepUp: StepUp,
+): string {
   const parameters = [`realm="${settings.realm}"`, `resource_metadata="${settings.resourceMetadata}"`]
   if (scope !== '') parameters.push(`scope="${scope}"`)
   if (error !== undefined) parameters.push(`error="${error}"`, `error_description="${detail}"`)
+  if (error === 'insufficient_user_authentication') {
+    const { acrValues = [], maxAgeSeconds } = stepUp
+    // A handler may have made it up: what would end the header is left out.
+    const values = acrValues.filter(isChallengeName)
+    if (values.length > 0) parameters.push(`acr_values="${values.join(' ')}"`)
+    if (maxAgeSeconds !== undefined) parameters.push(`max_age="${maxAgeSeconds}"`)
+  }
+  return `Bearer ${parameters.join(', ')}`
+}
+
+/**
+ * Entra's claims challenge (ENTRA-21): its four parameters as documented, an empty realm going with `common`. What
+ * RFC 6750 and RFC 9728 add comes behind them, for clients that know it.
+ */
+function claimsChallenge(
+  { authority, resourceMetadata }: ProblemSettings,
+  error: string,
+  scope: string,
+  claims: string,
+): string {
+  const parameters = [
+    'realm=""',
+    `authorization_uri="${authority}/common/oauth2/authorize"`,
+    `error="${error}"`,
+    `claims="${Buffer.from(claims).toString('base64')}"`,
+  ]
+  if (scope !== '') parameters.push(`scope="${scope}"`)
+  parameters.push(`resource_metadata="${resourceMetadata}"`)
   return `Bearer ${parameters.join(', ')}`
 }
 
@@ -118,7 +172,11 @@ const QUOTABLE = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
 const isChallenged = (status: number, { error }: Meaning): boolean =>
   status === 401 || status === 403 || error !== undefined
 
-/** Writes the answer to every reason; each answer is built once for a route and a code. */
+const NO_STEP_UP: StepUp = {}
+/** More than routes times reasons; only what handlers make up by themselves could fill it. */
+const KEPT_ANSWERS = 1000
+
+/** Writes the answer to every reason; each answer is built once for a route and a reason. */
 export type AnswerProblem = (refusal: Refusal, access?: RouteAccess, status?: number) => ProblemAnswer
 
 /** The one writer of problem documents and challenges of an API. Throws Misconfigured when the realm can't be quoted. */
@@ -128,17 +186,21 @@ export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
     const expected = 'printable characters without " and \\'
     throw new Misconfigured([{ name: 'option realm', found, expected, example: 'orders' }])
   }
-  const known = new Map<string, ProblemAnswer>()
+  const known = new LRUCache<string, ProblemAnswer>({ max: KEPT_ANSWERS })
 
-  const build = (code: Code, scope: string, status: number): ProblemAnswer => {
-    const meaning = MEANINGS[code]
+  const build = (code: Code, meaning: Meaning, scope: string, status: number, stepUp: StepUp) => {
     const { error, detail } = meaning
     const headers: Record<string, string> = {
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',
     }
-    if (isChallenged(status, meaning)) headers['www-authenticate'] = challenge(settings, meaning, scope)
+    if (isChallenged(status, meaning)) {
+      headers['www-authenticate'] =
+        error === 'insufficient_claims'
+          ? claimsChallenge(settings, error, scope, stepUp.claims!)
+          : challenge(settings, meaning, scope, stepUp)
+    }
     const body = {
       status,
       title: STATUS_CODES[status] ?? 'Error',
@@ -150,17 +212,23 @@ export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
     return { status, headers, body: JSON.stringify(body) }
   }
 
-  return (refusal, access = 'any', status = MEANINGS[refusal.code].status) => {
-    const { code, retryAfterSeconds } = refusal
-    const scope = MEANINGS[code].scope
+  return (refusal, access = 'any', status) => {
+    const { code, retryAfterSeconds, stepUp = NO_STEP_UP } = refusal
+    const meaning = meaningOf(refusal, settings)
+    const sent = status ?? meaning.status
+    const scope = meaning.scope
       ? scopesOf(access)
           .map(name => settings.scopePrefix + name)
           .join(' ')
       : ''
-    const name = `${code} ${status} ${scope}`
-    const answer = known.get(name) ?? build(code, scope, status)
-    known.set(name, answer)
-    if (status !== 503 && status !== 429) return answer
+    const { claims = '', acrValues = [], maxAgeSeconds = '' } = stepUp
+    const name = [code, sent, scope, claims, acrValues.join(' '), maxAgeSeconds].join('\n')
+    let answer = known.get(name)
+    if (answer === undefined) {
+      answer = build(code, meaning, scope, sent, stepUp)
+      known.set(name, answer)
+    }
+    if (sent !== 503 && sent !== 429) return answer
     const retryAfter = String(retryAfterSeconds ?? DEFAULT_RETRY_SECONDS)
     return { ...answer, headers: { ...answer.headers, 'retry-after': retryAfter } }
   }

@@ -2,7 +2,8 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import createRouter, { type HTTPMethod } from 'find-my-way'
 import { Misconfigured, type Problem } from '../errors.ts'
-import { findPolicyProblems, type RouteAccess } from '../token/policy.ts'
+import { findPolicyProblems, type Surroundings } from '../token/declared.ts'
+import type { RouteAccess } from '../token/policy.ts'
 
 /** What is known of the routes of one application. */
 export interface RouteTable {
@@ -16,8 +17,12 @@ export interface RouteTable {
   readonly methodsAt: (path: string) => { readonly methods: readonly string[]; readonly isPublic: boolean }
 }
 
-/** Collects routes; finding one by path is left to Fastify's own router, so that both agree. */
-export function createRouteTable(): RouteTable {
+/**
+ * Collects routes; finding one by path is left to Fastify's own router, so that both agree.
+ *
+ * @param surroundings what a route's access is judged by beside itself
+ */
+export function createRouteTable(surroundings: Surroundings): RouteTable {
   const routes: RouteOptions[] = []
   const router = createRouter({ ignoreTrailingSlash: false })
   const methods = new Set<HTTPMethod>()
@@ -31,9 +36,10 @@ export function createRouteTable(): RouteTable {
       }
     },
     check: () => {
-      const problems = routes.flatMap(route =>
-        findPolicyProblems(`${[route.method].flat().join(', ')} ${route.url}`, route.config?.access),
-      )
+      const problems = routes.flatMap(route => {
+        const name = `${[route.method].flat().join(', ')} ${route.url}`
+        return findPolicyProblems(name, route.config?.access, surroundings)
+      })
       if (problems.length > 0) throw new Misconfigured(problems)
     },
     accesses: () => routes.map(route => route.config?.access as RouteAccess),

@@ -4,9 +4,9 @@ import fp from 'fastify-plugin'
 import { Agent, type Dispatcher } from 'undici'
 import { Denied, isRefusal, Misconfigured, type Refusal, Unavailable } from '../errors.ts'
 import type { Access } from '../token/access.ts'
-import { createAuthenticate } from '../token/authenticate.ts'
+import { type Authenticate, createAuthenticate } from '../token/authenticate.ts'
 import { readCredential } from '../token/credential.ts'
-import { trustIssuers } from '../token/issuers.ts'
+import { type FindIssuer, type TrustedIssuer, trustIssuers } from '../token/issuers.ts'
 import { type Clock, systemClock } from '../token/keys/clock.ts'
 import type { KeyCounters } from '../token/keys/counters.ts'
 import type { KeyState } from '../token/keys/source.ts'
@@ -16,10 +16,16 @@ import { logRequest, showPath } from './log.ts'
 import { type AnswerProblem, createAnswerProblem, sendProblem } from './problem.ts'
 import { openKeys } from './protect-keys.ts'
 import { createRouteTable, type RouteTable, routesBefore } from './protect-routes.ts'
+import {
+  findPermissionProblems,
+  type PermissionOptions,
+  readSurroundings,
+  readTerms,
+} from './protect-terms.ts'
 import { createVerifySignature } from './verify.ts'
 
 /** Options of the plugin: the settings of {@link TrustSettings}, and what only code can give. */
-export interface ProtectedResourceOptions extends TrustSettings {
+export interface ProtectedResourceOptions extends TrustSettings, PermissionOptions {
   /** `realm` of every challenge. Plugin option only. Default `protected-resource`. */
   readonly realm?: string
   /** Whether requests that were not refused are logged too, one line each. Plugin option only. Default false. */
@@ -46,6 +52,11 @@ export interface ProtectedResource {
   readonly keyCounters: () => KeyCounters
   readonly answerProblem: AnswerProblem
   readonly routes: RouteTable
+  readonly issuers: readonly TrustedIssuer[]
+  readonly findIssuer: FindIssuer
+  /** What the guard asks of a token, and of a caller on a route: for `explain`, which must not judge by rules of its own. */
+  readonly authenticate: Authenticate
+  readonly enforce: (access: Exclude<RouteAccess, 'public'>, caller: Access) => Refusal | undefined
   /** Turns a request away from where no guard can: error and not-found handlers. */
   readonly refuse: (
     request: FastifyRequest,
@@ -84,7 +95,9 @@ export function metadataAddress(publicUrl: string): string {
 
 async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): Promise<void> {
   const trust = readTrust(options, optionName)
-  if (!('others' in trust)) throw new Misconfigured(trust)
+  const problems = findPermissionProblems(options)
+  if (!('others' in trust)) throw new Misconfigured([...trust, ...problems])
+  if (problems.length > 0) throw new Misconfigured(problems)
   const { clock = systemClock, random = Math.random, dispatcher = new Agent() } = options
   const { issuers, find: findIssuer } = trustIssuers(trust.entra, trust.others)
   const keys = openKeys(issuers, trust, { clock, random, dispatcher, log: app.log })
@@ -99,10 +112,12 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     realm: options.realm ?? 'protected-resource',
     resourceMetadata: metadataAddress(trust.publicUrl),
     scopePrefix: trust.scopePrefix,
+    authority: trust.entra?.authority,
   })
   const early = routesBefore(app)
   if (early !== undefined) throw new Misconfigured([early])
-  const routes = createRouteTable()
+  const routes = createRouteTable(readSurroundings(trust, options))
+  const terms = readTerms(trust, options, clock)
 
   const accessOf = (request: FastifyRequest): RouteAccess | undefined => {
     if (!request.is404) return request.routeOptions.config.access
@@ -116,6 +131,8 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     return sendProblem(reply, answerProblem(refusal, access, status))
   }
 
+  const enforceHere: ProtectedResource['enforce'] = (access, caller) => enforce(access, caller, terms)
+
   const guard = (request: FastifyRequest): Access | Refusal | null | Promise<Access | Refusal> => {
     const access = accessOf(request)
     if (access === 'public') return null
@@ -127,7 +144,7 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     const credential = readCredential(request.raw.rawHeaders)
     if (isRefusal(credential)) return credential
     const admit = (caller: Access | Refusal): Access | Refusal =>
-      isRefusal(caller) ? caller : (enforce(access, caller, trust.allowedClients) ?? caller)
+      isRefusal(caller) ? caller : (enforceHere(access, caller) ?? caller)
     const caller = authenticate(credential.token)
     return caller instanceof Promise ? caller.then(admit) : admit(caller)
   }
@@ -138,6 +155,10 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     keyCounters: keys.counters,
     answerProblem,
     routes,
+    issuers,
+    findIssuer,
+    authenticate,
+    enforce: enforceHere,
     refuse,
   })
   // Null gives every request its final shape; the type says what a guarded handler sees.

@@ -17,6 +17,11 @@ const ANSWERS = {
   },
   50034: { error: 'invalid_grant', text: 'The user account does not exist in the directory.' },
   50058: { error: 'login_required', text: 'A silent sign-in request was sent but no user is signed in.' },
+  50076: {
+    error: 'interaction_required',
+    text: 'Due to a configuration change made by your administrator, or because you moved to a new location, you must use multi-factor authentication to access the resource.',
+    suberror: 'basic_action',
+  },
   50173: {
     error: 'invalid_grant',
     text: 'The provided grant has expired due to it being revoked. The user might have changed or reset their password.',

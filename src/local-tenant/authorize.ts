@@ -2,6 +2,7 @@
 
 import { Aadsts } from './aadsts.ts'
 import { homeOf } from './claims.ts'
+import { readClaimsRequest } from './claims-request.ts'
 import type { Form } from './client-authentication.ts'
 import { type Application, type Directory, findApplication } from './directory.ts'
 import { isLoopback } from './http.ts'
@@ -20,7 +21,7 @@ export interface ReturnAddress {
 // What the page carries from the first request to the choice; whatever else a client sends is ignored.
 const CARRIED = [
   ...['client_id', 'redirect_uri', 'response_type', 'response_mode', 'scope', 'state', 'nonce', 'prompt'],
-  ...['code_challenge', 'code_challenge_method', 'client_info'],
+  ...['code_challenge', 'code_challenge_method', 'client_info', 'claims'],
 ]
 
 /** The parameters that the sign-in page carries along. */
@@ -62,6 +63,7 @@ export function checkSignIn(directory: Directory, form: Form): void {
   if (form.code_challenge !== undefined && form.code_challenge_method !== 'S256')
     throw new Aadsts(9002313, 'Only code_challenge_method=S256 is served.')
   readScopes(directory, form.scope ?? '')
+  readClaimsRequest(form.claims)
   // There are no sessions here: a person is always asked, so nobody can be signed in silently.
   if (form.prompt === 'none') throw new Aadsts(50058)
 }
@@ -85,6 +87,8 @@ export function completeSignIn(
     redirectUri,
     scope: form.scope!,
     person,
+    // Whoever picks themselves on the page is taken to have done all that the contexts ask for.
+    acrs: readClaimsRequest(form.claims).acrs,
     ...(form.nonce !== undefined && { nonce: form.nonce }),
     ...(form.code_challenge !== undefined && { codeChallenge: form.code_challenge }),
   })

@@ -1,6 +1,7 @@
 /** Decides what the token endpoint answers to each grant. */
 
 import { Aadsts } from './aadsts.ts'
+import { readClaimsRequest } from './claims-request.ts'
 import { type AuthenticatedClient, authenticateClient, type Form } from './client-authentication.ts'
 import type { Directory } from './directory.ts'
 import { findPerson } from './people.ts'
@@ -36,7 +37,7 @@ const clientCredentials: GrantHandler = async ({ directory }, caller, { form }) 
   const scope = required(form, 'scope')
   const { resource, names, oidc } = readScopes(directory, scope)
   if (oidc.length > 0 || names.join() !== '.default') throw new Aadsts(1002012, `Scope: ${scope}.`)
-  return answerApplication(directory, caller, resource)
+  return answerApplication(directory, caller, resource, readClaimsRequest(form.claims).capabilities)
 }
 
 const authorizationCode: GrantHandler = async (desk, caller, { form, fromPage }) => {
@@ -56,10 +57,11 @@ const deviceCode: GrantHandler = async (desk, caller, { form }) => {
 
 const refreshToken: GrantHandler = async (desk, caller, { form }) => {
   const token = required(form, 'refresh_token')
-  const { handle, scope } = await openRefreshToken(desk.directory, token, caller.client.clientId)
+  const grant = await openRefreshToken(desk.directory, token, caller.client.clientId)
   return answerPerson(desk.directory, caller, form, {
-    person: findPerson(handle)!,
-    scope: form.scope || scope,
+    person: findPerson(grant.handle)!,
+    scope: form.scope || grant.scope,
+    acrs: grant.acrs,
   })
 }
 

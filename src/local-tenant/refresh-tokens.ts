@@ -10,6 +10,8 @@ export interface RefreshGrant {
   readonly clientId: string
   /** The scopes of the request that it came from, used when a refresh names none. */
   readonly scope: string
+  /** Authentication contexts that its sign-in satisfied. */
+  readonly acrs: readonly string[]
 }
 
 const DAY_MS = 86_400_000

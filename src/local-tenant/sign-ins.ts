@@ -11,6 +11,8 @@ export interface CodeGrant {
   readonly redirectUri: string
   readonly scope: string
   readonly person: Person
+  /** Authentication contexts that the sign-in satisfied. */
+  readonly acrs: readonly string[]
   readonly nonce?: string
   /** PKCE, S256. */
   readonly codeChallenge?: string
@@ -20,6 +22,8 @@ export interface CodeGrant {
 export interface DeviceGrant {
   readonly clientId: string
   readonly scope: string
+  /** Authentication contexts that the sign-in will satisfy. */
+  readonly acrs: readonly string[]
   readonly userCode: string
   readonly expiresAtMs: number
   /** Undefined while nobody has answered. */
@@ -33,11 +37,15 @@ export interface SignIns {
   /** Redeems an authorization code, once. @throws Aadsts 9002313, 54005, 70008, 50011, 501481, 9002325 */
   redeem(code: string, request: CodeRedemption): CodeGrant
   /** @returns the device code */
-  awaitPerson(clientId: string, scope: string): { deviceCode: string; grant: DeviceGrant }
+  awaitPerson(
+    clientId: string,
+    scope: string,
+    acrs: readonly string[],
+  ): { deviceCode: string; grant: DeviceGrant }
   /** What the person at the page means by the code they typed; undefined: no such code, or too late. */
   findDevice(userCode: string): DeviceGrant | undefined
   /** What the device gets for its code, once. @throws Aadsts 70016, 70018, 70019, 65004 */
-  poll(deviceCode: string, clientId: string): { scope: string; person: Person }
+  poll(deviceCode: string, clientId: string): { scope: string; person: Person; acrs: readonly string[] }
 }
 
 /** What a client shows with a code. */
@@ -100,9 +108,10 @@ export function createSignIns(now: () => number): SignIns {
       return entry.grant
     },
 
-    awaitPerson(clientId, scope) {
+    awaitPerson(clientId, scope, acrs) {
       const deviceCode = `local-${randomUUID()}${randomBytes(16).toString('base64url')}`
-      const grant = { clientId, scope, userCode: userCode(), expiresAtMs: now() + DEVICE_LIFETIME_MS }
+      const expiresAtMs = now() + DEVICE_LIFETIME_MS
+      const grant = { clientId, scope, acrs, userCode: userCode(), expiresAtMs }
       devices.set(deviceCode, grant)
       return { deviceCode, grant }
     },
@@ -121,7 +130,7 @@ export function createSignIns(now: () => number): SignIns {
       devices.delete(deviceCode)
       if (device.outcome === 'declined')
         throw new Aadsts(65004, undefined, { error: 'authorization_declined' })
-      return { scope: device.scope, person: device.outcome }
+      return { scope: device.scope, person: device.outcome, acrs: device.acrs }
     },
   }
 }

@@ -2,6 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Aadsts } from './aadsts.ts'
+import { readClaimsRequest } from './claims-request.ts'
 import { equalSecrets } from './client-authentication.ts'
 import { findApplication, hasDocuments, hasTokens, issuerOf } from './directory.ts'
 import { discoveryDocument } from './documents.ts'
@@ -66,10 +67,10 @@ export function createTlsPort(
 
   app.post('/:tenant/oauth2/v2.0/devicecode', async request => {
     if (!hasTokens(directory, tenantOf(request))) throw new Aadsts(90002)
-    const { client_id = '', scope = '' } = readForm(request.body)
+    const { client_id = '', scope = '', claims } = readForm(request.body)
     if (!findApplication(directory, client_id)) throw new Aadsts(700016, `Application: ${client_id}.`)
     readScopes(directory, scope)
-    const { deviceCode, grant } = signIns.awaitPerson(client_id, scope)
+    const { deviceCode, grant } = signIns.awaitPerson(client_id, scope, readClaimsRequest(claims).acrs)
     const verificationUri = `${directory.pages}/devicelogin`
     return {
       user_code: grant.userCode,

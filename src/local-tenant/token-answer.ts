@@ -1,7 +1,9 @@
 /** Decides what a client gets when a grant is good: which tokens, for which resource, in which form. */
 
 import { randomBytes } from 'node:crypto'
+import { Aadsts } from './aadsts.ts'
 import { applicationClaims, GRAPH, homeOf, idClaims, type TokenFacts, userClaims } from './claims.ts'
+import { readClaimsRequest } from './claims-request.ts'
 import type { AuthenticatedClient, Form } from './client-authentication.ts'
 import type { Directory } from './directory.ts'
 import { apiAudience, signToken, tokenHeader } from './issue.ts'
@@ -26,6 +28,8 @@ export interface TokenAnswer {
 export interface PersonGrant {
   readonly person: Person
   readonly scope: string
+  /** Authentication contexts that the sign-in satisfied. */
+  readonly acrs: readonly string[]
   readonly nonce?: string | undefined
 }
 
@@ -50,20 +54,32 @@ const bearer = (accessToken: string, { iat, exp }: Json): TokenAnswer => {
   return { token_type: 'Bearer', expires_in: seconds, ext_expires_in: seconds, access_token: accessToken }
 }
 
+/** `xms_cc`, an optional claim at Entra that this API is taken to have asked for. */
+const capabilityClaims = (capabilities: readonly string[]): Json =>
+  capabilities.length > 0 ? { xms_cc: [...capabilities] } : {}
+
 /** Answers a client that acts on a person's behalf. @throws Aadsts when the scopes cannot be granted */
 export async function answerPerson(
   directory: Directory,
   caller: AuthenticatedClient,
   form: Form,
-  { person, scope, nonce }: PersonGrant,
+  { person, scope, acrs, nonce }: PersonGrant,
 ): Promise<TokenAnswer> {
+  const asked = readClaimsRequest(form.claims)
+  // Nobody is asked here, so what the sign-in did not satisfy takes another one; MSAL knows it by this answer.
+  if (asked.acrs.some(context => !acrs.includes(context))) throw new Aadsts(50076)
   const requested = readScopes(directory, scope)
   const { resource, oidc } = requested
   const granted = grantScopes(requested, person)
-  const claims = userClaims(directory, factsFor(directory, resource, caller), person, granted)
+  const facts = factsFor(directory, resource, caller)
+  const claims = {
+    ...userClaims(directory, facts, person, granted),
+    ...(acrs.length > 0 && { acrs: [...acrs] }),
+    ...capabilityClaims(asked.capabilities),
+  }
   const { clientId } = caller.client
   const clientInfo = JSON.stringify(homeOf(directory, person))
-  const refreshGrant = { handle: person.handle, clientId, scope }
+  const refreshGrant = { handle: person.handle, clientId, scope, acrs }
   return {
     ...bearer(signFor(directory, resource, claims), claims),
     scope: nameScopes(directory, requested, granted),
@@ -82,8 +98,12 @@ export function answerApplication(
   directory: Directory,
   caller: AuthenticatedClient,
   resource: RequestedScopes['resource'],
+  capabilities: readonly string[],
 ): TokenAnswer {
   const roles = resource === 'api' ? caller.client.roles : []
-  const claims = applicationClaims(directory, factsFor(directory, resource, caller), roles)
+  const claims = {
+    ...applicationClaims(directory, factsFor(directory, resource, caller), roles),
+    ...capabilityClaims(capabilities),
+  }
   return bearer(signFor(directory, resource, claims), claims)
 }

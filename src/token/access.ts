@@ -1,4 +1,5 @@
 /** Decides what a verified token lets its bearer do here, in one vocabulary for users and applications of every issuer. */
+import type { Preset } from './issuers.ts'
 import type { JsonObject } from './jws.ts'
 
 /**
@@ -67,6 +68,18 @@ function kindByRfc9068(claims: JsonObject, subject: string, client: string | und
   return isServiceAccount(claims) ? 'unknown' : 'user'
 }
 
+/**
+ * B2C puts an application's own permissions into `scp` too (client credentials), so that says nothing of who is
+ * calling. `auth_time` and `nonce` come from a sign-in; without either nobody can tell.
+ */
+const kindAtB2c = (claims: JsonObject): CallerKind =>
+  claims.auth_time === undefined && claims.nonce === undefined ? 'unknown' : 'user'
+
+function kindOf(preset: Preset, claims: JsonObject, subject: string, client: string | undefined): CallerKind {
+  if (preset === 'entra') return kindAtEntra(claims)
+  return preset === 'b2c' ? kindAtB2c(claims) : kindByRfc9068(claims, subject, client)
+}
+
 /** Freezes what JSON can hold, all the way down, so that no handler can change what another one reads. */
 function freeze(root: JsonObject): JsonObject {
   const pending: object[] = [root]
@@ -84,12 +97,12 @@ function freeze(root: JsonObject): JsonObject {
  *
  * @param preset whose vocabulary the claims are in
  */
-export function readAccess(preset: 'entra' | 'rfc9068', claims: JsonObject): Access {
+export function readAccess(preset: Preset, claims: JsonObject): Access {
   const subject = text(claims.sub) ?? (claims.oid as string)
   const client =
-    preset === 'entra'
-      ? (text(claims.azp) ?? text(claims.appid))
-      : (text(claims.client_id) ?? text(claims.azp))
+    preset === 'rfc9068'
+      ? (text(claims.client_id) ?? text(claims.azp))
+      : (text(claims.azp) ?? text(claims.appid))
   const name =
     text(claims.name) ??
     text(claims.preferred_username) ??
@@ -99,12 +112,12 @@ export function readAccess(preset: 'entra' | 'rfc9068', claims: JsonObject): Acc
     subject
 
   return Object.freeze({
-    kind: preset === 'entra' ? kindAtEntra(claims) : kindByRfc9068(claims, subject, client),
+    kind: kindOf(preset, claims, subject, client),
     subject,
     objectId: text(claims.oid),
     tenant: text(claims.tid),
     client,
-    scopes: Object.freeze(preset === 'entra' ? words(claims.scp) : words(claims.scope)),
+    scopes: Object.freeze(words(preset === 'rfc9068' ? claims.scope : claims.scp)),
     roles: Object.freeze(strings(claims.roles)),
     name,
     issuer: claims.iss as string,

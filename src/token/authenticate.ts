@@ -73,7 +73,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     const jws = decodeJws(token)
     if (isRefusal(jws)) return jws
     if (!SIGNATURE_ALGORITHMS.includes(jws.header.alg)) return unsupported(jws, SIGNATURE_ALGORITHMS)
-    const match = findIssuer(jws.claims.iss)
+    const match = findIssuer(jws.claims.iss, jws.claims)
     if (isRefusal(match)) return match
     const refusal = checkHeader(jws, match.issuer)
     if (refusal !== undefined) return refusal

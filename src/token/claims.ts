@@ -51,9 +51,14 @@ const REQUIRED = ['iss', 'aud', 'exp']
 const REQUIRED_BY_RFC_9068 = ['iss', 'exp', 'aud', 'sub', 'client_id', 'iat', 'jti']
 const TEXTS = {
   entra: ['sub', 'oid', 'tid', 'ver', 'azp', 'appid', 'scp', 'idtyp'],
+  b2c: ['sub', 'oid', 'tid', 'ver', 'azp', 'scp', 'tfp', 'acr'],
   rfc9068: ['sub', 'client_id', 'azp', 'jti', 'scope'],
 }
-const NAMES = { entra: ['sub', 'oid', 'azp', 'appid'], rfc9068: ['sub', 'client_id', 'azp'] }
+const NAMES = {
+  entra: ['sub', 'oid', 'azp', 'appid'],
+  b2c: ['sub', 'oid', 'azp'],
+  rfc9068: ['sub', 'client_id', 'azp'],
+}
 const SECURITY_CLAIMS = [
   'iss',
   'aud',
@@ -97,17 +102,20 @@ function textTypes({ issuer, claims }: Candidate): Refusal | undefined {
 
 function emptyNames({ issuer, claims }: Candidate): Refusal | undefined {
   const name = NAMES[issuer.preset].find(claim => claims[claim] === '')
-  return name === undefined ? undefined : malformed(name, '', 'a string that is not empty')
+  if (name !== undefined) return malformed(name, '', 'a string that is not empty')
+  // B2C's setting "Subject (sub) claim: Not supported" gives one text to everybody.
+  const nobody = issuer.preset === 'b2c' && /^not supported/i.test(claims.sub as string)
+  return nobody ? malformed('sub', claims.sub, 'the object id, by the policy’s setting') : undefined
 }
 
 function rolesType({ issuer, claims: { roles } }: Candidate): Refusal | undefined {
-  if (issuer.preset !== 'entra' || roles === undefined || isStrings(roles)) return undefined
+  if (issuer.preset === 'rfc9068' || roles === undefined || isStrings(roles)) return undefined
   return malformed('roles', roles, 'a list of strings')
 }
 
 /** C-17: IdentityModel refuses claims that differ only in case too; two readers must not see two tenants. */
 function twins({ issuer, claims }: Candidate): Refusal | undefined {
-  if (issuer.preset !== 'entra') return undefined
+  if (issuer.preset === 'rfc9068') return undefined
   const name = Object.keys(claims).find(
     claim => !SECURITY_CLAIMS.includes(claim) && SECURITY_CLAIMS.includes(claim.toLowerCase()),
   )
@@ -124,8 +132,9 @@ function exactIssuer({ tenant, set, claims: { iss } }: Candidate): Refusal | und
 
 /** ENTRA-4. */
 function tenantClaim({ issuer, tenant, claims: { tid } }: Candidate): Refusal | undefined {
-  if (issuer.preset !== 'entra') return undefined
-  if (tid === undefined) return missing('tid')
+  if (issuer.preset === 'rfc9068') return undefined
+  // B2C's documents do not list it; its issuer names the tenant (docs/issuers.md).
+  if (tid === undefined) return issuer.preset === 'b2c' ? undefined : missing('tid')
   if (!GUID.test(tid as string))
     return { code: 'malformed_claim', about: 'tid', received: tid, expected: 'a GUID' }
   return tid === tenant
@@ -161,17 +170,19 @@ function notBefore({ claims: { nbf }, nowSeconds, toleranceSeconds }: Candidate)
 
 /**
  * BCP-10, ENTRA-12: `typ` can't tell an ID token from an access token where both say `JWT`, their claims can.
- * Every access token of Entra names its client; no access token has the hashes and nonce of a sign-in.
+ * Every access token of Entra names its client; no access token has the hashes and nonce of a sign-in, but for
+ * the nonce at B2C, which repeats it there too and puts `scp` into every access token.
  */
 function idToken({ issuer, claims }: Candidate): Refusal | undefined {
-  const signIn = ['nonce', 'at_hash', 'c_hash'].find(claim => has(claims, claim))
+  const b2c = issuer.preset === 'b2c'
+  const marks = b2c ? ['at_hash', 'c_hash'] : ['nonce', 'at_hash', 'c_hash']
+  const signIn = marks.find(claim => has(claims, claim))
   if (signIn !== undefined && !issuer.strict)
     return { code: 'id_token', about: signIn, expected: 'no such claim' }
-  if (issuer.preset !== 'entra') return undefined
-  const client = issuer.version === '1.0' ? 'appid' : 'azp'
-  return has(claims, client)
-    ? undefined
-    : { code: 'id_token', about: client, expected: 'the calling application' }
+  if (issuer.preset === 'rfc9068') return undefined
+  const client = issuer.version === '1.0' && !b2c ? 'appid' : 'azp'
+  if (!has(claims, client)) return { code: 'id_token', about: client, expected: 'the calling application' }
+  return b2c && !has(claims, 'scp') ? { code: 'id_token', about: 'scp', expected: 'permissions' } : undefined
 }
 
 /**
@@ -197,7 +208,7 @@ function senderConstraint({ issuer, claims }: Candidate): Refusal | undefined {
   if (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)) return malformed('cnf', cnf, 'an object')
   const members = Object.keys(cnf)
   const binding = members.find(
-    member => issuer.preset === 'entra' || member === 'jkt' || member === 'x5t#S256',
+    member => issuer.preset !== 'rfc9068' || member === 'jkt' || member === 'x5t#S256',
   )
   if (binding === undefined) return undefined
   return { code: 'sender_constrained', about: 'cnf', received: binding, expected: 'a bearer token' }

@@ -1,13 +1,7 @@
 /** Decides whether what an operator has set makes a resource server that can be trusted, and says everything that is wrong at once. */
 import type { Problem } from '../errors.ts'
-import {
-  type EntraTrust,
-  GUID,
-  isEntraIssuer,
-  isLoopback,
-  type Rfc9068Trust,
-  type TokenVersion,
-} from './issuers.ts'
+import { type EntraTrust, GUID, isEntraIssuer, isLoopback, type Rfc9068Trust } from './issuers.ts'
+import { type Microsoft, readMicrosoft } from './trust-microsoft.ts'
 
 /** What an operator sets. The plugin takes these as they are; the server reads them from the variables of the same names. */
 export interface TrustSettings {
@@ -15,7 +9,7 @@ export interface TrustSettings {
   readonly azureTenantId?: string | undefined
   /** This API's application id; accepted as audience, and `api://<id>` too in v1 tokens. AZURE_CLIENT_ID. */
   readonly azureClientId?: string | undefined
-  /** The cloud's login host. Default `https://login.microsoftonline.com`. AZURE_AUTHORITY_HOST. */
+  /** The login host of the cloud, of External ID or of B2C. Default `https://login.microsoftonline.com`. AZURE_AUTHORITY_HOST. */
   readonly azureAuthorityHost?: string | undefined
   /** Accepted audiences of every issuer, compared exactly; replaces those of `azureClientId`. AUDIENCE. */
   readonly audience?: readonly string[] | undefined
@@ -27,8 +21,18 @@ export interface TrustSettings {
   readonly issuers?: readonly string[] | undefined
   /** `at+jwt` (default), or `JWT` for issuers that do not type their access tokens. ISSUERS_TOKEN_TYP. */
   readonly issuersTokenTyp?: string | undefined
-  /** Entra token versions accepted. Default both. TOKEN_VERSIONS. */
+  /** Entra token versions accepted. Default: those that the cloud is known to issue. TOKEN_VERSIONS. */
   readonly tokenVersions?: readonly string[] | undefined
+  /**
+   * Application whose own signing keys (claims mapping) are trusted too; `true` is `azureClientId`. Documents and
+   * keys are asked for with `?appid=`. Plugin option only. Default none.
+   */
+  readonly signingKeysAppId?: true | string | undefined
+  /**
+   * User flows and custom policies of an Azure AD B2C tenant whose tokens are accepted, for example
+   * `['B2C_1_signin']`; with any, `azureAuthorityHost` is a B2C host. Plugin option only. Default none.
+   */
+  readonly b2cPolicies?: readonly string[] | undefined
   /** Clock difference that is forgiven, in seconds, 0 to 300. Default 60. CLOCK_TOLERANCE_SECONDS. */
   readonly clockToleranceSeconds?: number | undefined
   /** How long the last good keys serve while the issuer gives none, in hours, 1 to 72. Default 24. KEYS_MAX_STALE_HOURS. */
@@ -56,7 +60,6 @@ export interface Trust {
 
 const DEFAULT_AUTHORITY = 'https://login.microsoftonline.com'
 const MULTI_TENANT = ['common', 'organizations']
-const VERSIONS: readonly TokenVersion[] = ['1.0', '2.0']
 const EXAMPLE_GUID = '11111111-2222-3333-4444-555555555555'
 // Safe inside a quoted challenge parameter (BEARER-12).
 const QUOTABLE = /^[\x21\x23-\x5b\x5d-\x7e]*$/
@@ -134,6 +137,24 @@ export function readTrust(
   if (addressProblem(authority) === undefined && new URL(authority).pathname !== '/') {
     report('azureAuthorityHost', quote(authority), 'a login host without a path', DEFAULT_AUTHORITY)
   }
+  const knownTenant = tenant !== undefined && (GUID.test(tenant) || MULTI_TENANT.includes(tenant))
+  const microsoft: Microsoft = readMicrosoft(
+    {
+      authority: addressProblem(authority) === undefined ? authority : DEFAULT_AUTHORITY,
+      // What is wrong with the tenant itself has been said already.
+      tenant: knownTenant ? tenant : EXAMPLE_GUID,
+      clientId: azureClientId,
+      tokenVersions: settings.tokenVersions,
+      signingKeysAppId: settings.signingKeysAppId,
+      b2cPolicies: settings.b2cPolicies,
+    },
+    report,
+  )
+  for (const setting of ['signingKeysAppId', 'b2cPolicies'] as const) {
+    if (settings[setting] !== undefined && tenant === undefined) {
+      report(setting, 'a value, and no tenant', 'azureTenantId with it', EXAMPLE_GUID)
+    }
+  }
 
   const allowedTenants = settings.allowedTenants?.map(id => id.toLowerCase()) ?? []
   const anyTenant = allowedTenants.length === 1 && allowedTenants[0] === '*'
@@ -176,11 +197,6 @@ export function readTrust(
   if (issuersTokenTyp !== 'at+jwt' && issuersTokenTyp !== 'JWT') {
     report('issuersTokenTyp', quote(issuersTokenTyp), 'at+jwt or JWT', 'at+jwt')
   }
-  const wanted = settings.tokenVersions ?? VERSIONS
-  const versions = VERSIONS.filter(version => wanted.includes(version))
-  if (versions.length === 0 || wanted.some(version => !VERSIONS.some(known => known === version))) {
-    report('tokenVersions', quote(wanted.join(',')), '1.0, 2.0 or both', '1.0,2.0')
-  }
 
   const toleranceSeconds = inRange('clockToleranceSeconds', 0, 300, 60)
   const staleHours = inRange('keysMaxStaleHours', 1, 72, 24)
@@ -209,10 +225,9 @@ export function readTrust(
     tenant === undefined
       ? undefined
       : {
-          authority: new URL(authority).origin,
+          ...microsoft,
           tenant,
           allowedTenants: anyTenant ? '*' : allowedTenants,
-          versions,
           audiences: { '1.0': audience ?? ofIdAndUri, '2.0': audience ?? ofId },
         }
   for (const issuer of issuers.filter(other => entra !== undefined && isEntraIssuer(entra, other))) {

@@ -23,12 +23,16 @@ export type CheckAnswer = (answered: Answered) => void
 /** What `default` never stands for: an answer to a token is always described by itself. */
 const NEVER_DEFAULT = [401, 403]
 
+const STEP_UP_ERRORS = ['insufficient_user_authentication', 'insufficient_claims']
+
 /** HTTP-9: the document says what status and challenge say. */
 function findProblemFault(problem: Json, status: number, challenge: unknown): string | undefined {
   const code = String(problem.code)
   if (Number(problem.status) !== status) return `its document says ${problem.status}`
   // What Fastify's parsers refuse keeps their status: 413, 415, 431 …
-  const expected = Object.hasOwn(MEANINGS, code) ? MEANINGS[code as keyof typeof MEANINGS].status : undefined
+  const usual = Object.hasOwn(MEANINGS, code) ? MEANINGS[code as keyof typeof MEANINGS].status : undefined
+  // C-11: whatever a new sign-in can mend asks for one.
+  const expected = STEP_UP_ERRORS.includes(String(problem.error)) ? 401 : usual
   if (expected !== status && !(code === 'bad_request' && status >= 400 && status < 500)) {
     return `${code} is answered ${expected}`
   }

@@ -1,5 +1,6 @@
 /** Decides what clients can learn of this API before they have a token: the protected resource metadata of RFC 9728. */
 import type { FastifyInstance } from 'fastify'
+import { entraServers } from '../../token/issuers.ts'
 import { scopesOf } from '../../token/policy.ts'
 import type { Trust } from '../../token/trust.ts'
 import { metadataAddress } from '../protect.ts'
@@ -7,10 +8,9 @@ import { metadataAddress } from '../protect.ts'
 /** How long the document may be kept, in seconds (PRM-7). */
 const MAX_AGE_SECONDS = 3600
 
-/** The issuers whose tokens are accepted, as clients find them; Entra's v2 form, which is where its clients ask. */
+/** The issuers whose tokens are accepted, as clients find them. */
 function authorizationServers({ entra, others }: Trust): string[] {
-  const authority = entra === undefined ? [] : [`${entra.authority}/${entra.tenant}/v2.0`]
-  return [...authority, ...others.map(({ issuer }) => issuer)]
+  return [...(entra === undefined ? [] : entraServers(entra)), ...others.map(({ issuer }) => issuer)]
 }
 
 /** The document, a member without values left out (RFC 9728 §3.2). */

@@ -31,8 +31,6 @@ export interface KeyFetchOptions {
   readonly clock: Clock
   /** For the whole exchange, bodies included (JWKS-18), in milliseconds. */
   readonly deadlineMs?: number
-  /** Entra application whose custom signing keys are published under `?appid=` (ENTRA-26). */
-  readonly appId?: string
 }
 
 /** JWKS-4: more entries than this are no key set of an issuer. */
@@ -49,7 +47,7 @@ type FetchOptions = NonNullable<NonNullable<Parameters<typeof buildGetJwks>[0]>[
  */
 export function createKeyFetch(options: KeyFetchOptions): FetchKeySet {
   const { issuer, clock, deadlineMs = 5000 } = options
-  const query = options.appId === undefined ? '' : `?appid=${encodeURIComponent(options.appId)}`
+  const query = issuer.appId === undefined ? '' : `?appid=${encodeURIComponent(issuer.appId)}`
 
   const retrieve = async (): Promise<KeySet> => {
     const exchange = watchExchange(issuer, query)

@@ -70,7 +70,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
 
   /** Undefined when only a fetch could tell. */
   const look = (kid: string | undefined, alg: string): FoundKey | Refusal | undefined => {
-    if (kid === undefined && issuer.preset === 'entra') return NO_KID
+    if (kid === undefined && issuer.preset !== 'rfc9068') return NO_KID
     const found = lastGood.select(kid, alg)
     if (found !== undefined || lastGood.current() !== undefined || !refresher.isOff()) return found
     return { code: 'wrong_token_version', about: 'ver', received: issuer.version }

@@ -84,8 +84,7 @@ const HOUSE: readonly Place[] = [
   { row: 8, file: 'dev' },
   { row: 8, file: 'openapi' },
   { row: 8, file: 'index' },
-  { row: 8, file: 'cli/explain-server' },
-  { row: 8, file: 'cli/main', starts: ['server', 'dev', 'cli/explain-server'] },
+  { row: 8, file: 'cli/main', starts: ['server', 'dev'] },
 ]
 
 const LAST_ROW = 8

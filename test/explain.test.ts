@@ -161,7 +161,7 @@ t.test('the pains of the field', async t => {
     const world = { env: { ...trusting(tenant), ...env } }
     const good = tenant.issue()
     t.equal((await shared.get('/secure-data', good)).status, 200)
-    // The certificate authority is known for the tenant of the profile only, so the environment names it too.
+    t.equal((await explain(t, tenant, good, world)).code, 0)
     const { out } = await explain(t, tenant, await tenant.mint('wrong-tenant'), world)
     t.match(out, /401 tenant_not_allowed[\s\S]*add it to ALLOWED_TENANTS/)
     await pains(
@@ -666,9 +666,10 @@ t.test('the configuration, without a token', async t => {
 
   t.test('many tenants, listed clients: who may call', async t => {
     const env = { ...trusting(tenant), AZURE_TENANT_ID: 'organizations', ALLOWED_CLIENTS: GUID }
-    const listed = await run([], { env: { ...env, ALLOWED_TENANTS: PARTNER } })
+    const listed = await run([], { localTenant: profile, env: { ...env, ALLOWED_TENANTS: PARTNER } })
+    t.equal(listed.code, 0)
     t.match(listed.out, new RegExp(`organizations, these only: ${PARTNER}\\n.*clients +${GUID}`))
-    const any = await run([], { env: { ...env, ALLOWED_TENANTS: '*' } })
+    const any = await run([], { localTenant: profile, env: { ...env, ALLOWED_TENANTS: '*' } })
     t.match(any.out, /organizations, any tenant \(ALLOWED_TENANTS=\*\)/)
   })
 

@@ -26,6 +26,14 @@ function localEnvironment({ authority, tenantId, api }: LocalTenant, env: Enviro
   }
 }
 
+/** Its certificate authority is trusted at its own address, also when many tenants of it may call. */
+function findAuthority({ env, localTenant }: Io, local: LocalTenant | undefined): string | undefined {
+  return (
+    local?.ca ??
+    (env.AZURE_AUTHORITY_HOST?.replace(/\/$/, '') === localTenant?.authority ? localTenant?.ca : undefined)
+  )
+}
+
 function readEnvironment({ env, localTenant }: Io): { config: Config; local: LocalTenant | undefined } {
   const unnamed = namesNoTenant(env) && !env.ISSUERS
   const local = env.ISSUERS ? undefined : findLocal(env, localTenant)
@@ -56,7 +64,7 @@ export function createOpenJudge(now: () => number = systemClock.now): OpenJudge 
     let find: FindIssuer | undefined
     const dispatcher =
       offline === undefined
-        ? createDispatcher(config, local?.ca)
+        ? createDispatcher(config, findAuthority(io, local))
         : createOfflineDispatcher(() => (find === undefined ? new Map() : offlineDocuments(offline, find)))
     // What was kept from before would hide an issuer that can't be reached, and nothing is to be written.
     const trustSettings = { ...config.trust, keysCacheFile: undefined }

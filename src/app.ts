@@ -1,7 +1,7 @@
 /** Decides what the server is made of: configuration and the outside world in, an application out; it never listens and never reads the environment. */
 import { createSecureContext, rootCertificates } from 'node:tls'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
-import { EnvHttpProxyAgent } from 'undici'
+import { type Dispatcher, EnvHttpProxyAgent } from 'undici'
 import type { Config } from './config.ts'
 import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
 import { addDescription } from './http/description.ts'
@@ -21,6 +21,8 @@ export interface World {
   readonly random?: () => number
   /** PEM of a certificate authority that is trusted beside the machine's own, for key requests. */
   readonly ca?: string
+  /** Carries the server's own requests; whoever gives it closes it. Default: {@link createDispatcher}. */
+  readonly dispatcher?: Dispatcher
 }
 
 const TITLE = 'protected-resource'
@@ -35,7 +37,7 @@ const NEVER_PROXIED = ['localhost', '127.0.0.1', '[::1]', '::1']
 const trusting = (ca: string) => createSecureContext({ ca: [...rootCertificates, ca] })
 
 /** Connections for the server's own requests: through the operator's proxy, but never to this machine. */
-function createDispatcher({ proxy }: Config, ca: string | undefined): EnvHttpProxyAgent {
+export function createDispatcher({ proxy }: Config, ca: string | undefined): EnvHttpProxyAgent {
   return new EnvHttpProxyAgent({
     httpProxy: proxy.http ?? '',
     httpsProxy: proxy.https ?? '',
@@ -58,8 +60,9 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     frameworkErrors: createFrameworkErrors(answerProblem),
     clientErrorHandler: createClientErrorHandler(answerProblem, loggerInstance),
   })
-  const dispatcher = createDispatcher(config, world.ca)
-  app.addHook('onClose', async () => dispatcher.destroy())
+  const ownDispatcher = world.dispatcher === undefined ? createDispatcher(config, world.ca) : undefined
+  const dispatcher = world.dispatcher ?? ownDispatcher!
+  app.addHook('onClose', async () => ownDispatcher?.destroy())
   // A client that keeps its connection would hold the end of the process until its time-out: while closing,
   // connections are ended as soon as their last answer is out.
   app.addHook('preClose', done => {

@@ -84,7 +84,8 @@ const HOUSE: readonly Place[] = [
   { row: 8, file: 'dev' },
   { row: 8, file: 'openapi' },
   { row: 8, file: 'index' },
-  { row: 8, file: 'cli/main', starts: ['server', 'dev'] },
+  { row: 8, file: 'cli/explain-server' },
+  { row: 8, file: 'cli/main', starts: ['server', 'dev', 'cli/explain-server'] },
 ]
 
 const LAST_ROW = 8

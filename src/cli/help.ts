@@ -2,6 +2,7 @@
 import type { LocalTenant } from './local.ts'
 
 const HELP = `Usage: npm run -s token -- [HOW] [OPTIONS]
+       npm run -s token -- explain [TOKEN | -]   says why a token is refused; see explain --help
 
 Writes an access token for this API, alone, to stdout. Everything else goes to stderr.
 

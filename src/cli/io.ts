@@ -9,10 +9,18 @@ export interface Out {
   readonly isTTY?: boolean | undefined
 }
 
+/** The stream that text comes from. */
+export interface In extends AsyncIterable<string | Uint8Array> {
+  /** True when a person types it. */
+  readonly isTTY?: boolean | undefined
+  /** At a terminal: hands over every key as it is pressed, and shows none of them. */
+  setRawMode?(raw: boolean): unknown
+}
+
 /** Everything of the outside that a command may use. */
 export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly stdin: AsyncIterable<string | Uint8Array>
+  readonly stdin: In
   /** The result alone, so that `$(…)` takes it whole. */
   readonly stdout: Out
   /** Text for people. */

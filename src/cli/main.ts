@@ -3,13 +3,14 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { readProfile } from '../local-tenant/profile.ts'
+import type { Io } from './io.ts'
 
 const HELP = `Usage: protected-resource COMMAND
 
 COMMANDS
   serve   the API, configured by the environment
   dev     the API and a local tenant side by side
-  token   an access token on stdout; see token --help
+  token   an access token on stdout, or why one is refused; see token --help and token explain --help
 `
 
 const [command, ...args] = process.argv.slice(2)
@@ -31,21 +32,23 @@ async function token(): Promise<never> {
   loadEnvironment(join(cwd, '.env'))
   const { env, stdin, stdout, stderr, platform } = process
   const localTenant = await readProfile(env.LOCAL_TENANT_STATE || join(cwd, '.local-tenant'))
-  // Not above: `serve` has no use for all that comes with it.
-  const { runToken } = await import('./token.ts')
-  const code = await runToken(args, {
-    env,
-    stdin,
-    stdout,
-    stderr,
-    cwd,
-    platform,
-    home: homedir(),
-    localTenant,
-  })
+  const io: Io = { env, stdin, stdout, stderr, cwd, platform, home: homedir(), localTenant }
+  const code = args[0] === 'explain' ? await explain(args.slice(1), io) : await obtain(io)
   // An abandoned sign-in still listens, and MSAL has no way to end a device code poll at once.
   await new Promise<void>(resolve => stdout.write('', () => resolve()))
   process.exit(code)
+}
+
+// Neither is imported above: `serve` has no use for all that comes with them, nor one for the other.
+async function obtain(io: Io): Promise<number> {
+  const { runToken } = await import('./token.ts')
+  return runToken(args, io)
+}
+
+async function explain(words: readonly string[], io: Io): Promise<number> {
+  const { runExplain } = await import('./explain.ts')
+  const { createOpenJudge } = await import('./explain-server.ts')
+  return runExplain(words, io, createOpenJudge())
 }
 
 /** Reads `.env` if it is there; a variable of the environment wins. */

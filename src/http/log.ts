@@ -22,8 +22,8 @@ const SECRET_NAMES = [
   'assertion',
   'password',
 ]
-// Whatever looks like a JWS, wherever it stands: the second fence, for values that no path names (BCP-14).
-const TOKEN_SHAPE = /ey[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?/g
+/** Whatever looks like a JWS, wherever it stands: the second fence, for values that no path names (BCP-14). */
+export const TOKEN_SHAPE = /ey[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?/g
 const MAX_SHOWN_CHARACTERS = 256
 const REDACTED_DEPTH = 4
 

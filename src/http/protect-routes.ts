@@ -13,6 +13,8 @@ export interface RouteTable {
   readonly check: () => void
   /** What the routes ask for, in the order of their registration. */
   readonly accesses: () => readonly RouteAccess[]
+  /** Every route: one line a method, as `GET /orders`, and what it asks for. */
+  readonly list: () => readonly { readonly route: string; readonly access: RouteAccess }[]
   /** The methods that a path supports; none when it is unknown. `isPublic` when none of them is guarded. */
   readonly methodsAt: (path: string) => { readonly methods: readonly string[]; readonly isPublic: boolean }
 }
@@ -43,6 +45,13 @@ export function createRouteTable(surroundings: Surroundings): RouteTable {
       if (problems.length > 0) throw new Misconfigured(problems)
     },
     accesses: () => routes.map(route => route.config?.access as RouteAccess),
+    list: () =>
+      routes.flatMap(route =>
+        [route.method].flat().map(method => ({
+          route: `${method} ${route.url}`,
+          access: route.config?.access as RouteAccess,
+        })),
+      ),
     methodsAt: path => {
       const found = [...methods].flatMap(method => {
         const route = router.find(method, path)?.store as RouteOptions | null | undefined

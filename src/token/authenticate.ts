@@ -1,7 +1,7 @@
 /** Decides whose token this is and whether it is good: the one order of checks, for the server and for `explain` alike. */
 import { isRefusal, type Refusal } from '../errors.ts'
 import { type Access, readAccess } from './access.ts'
-import { checkClaims, checkKeyIssuer, isGraph } from './claims.ts'
+import { CLAIM_RULES, checkClaims, checkKeyIssuer, isGraph, type Observe } from './claims.ts'
 import { type FindIssuer, type IssuerMatch, SIGNATURE_ALGORITHMS, type TrustedIssuer } from './issuers.ts'
 import { decodeJws, type Jws } from './jws.ts'
 import type { Clock } from './keys/clock.ts'
@@ -21,8 +21,25 @@ export interface AuthenticateOptions {
   readonly toleranceSeconds: number
 }
 
-/** Judges one token: the access that it gives, or why it gives none. */
-export type Authenticate = (token: string) => Outcome
+const CHECK = {
+  form: 'well-formed signed JWT',
+  signatureAlgorithm: 'signature algorithm',
+  issuer: 'trusted issuer',
+  header: 'algorithm and type',
+  key: 'published key',
+  keyIssuer: 'key of this issuer',
+  signature: 'signature',
+} as const
+
+/** The name of every check, in the order in which they are made. */
+export const CHECKS: readonly string[] = [...Object.values(CHECK), ...CLAIM_RULES.map(({ name }) => name)]
+
+/**
+ * Judges one token: the access that it gives, or why it gives none.
+ *
+ * @param observe hears of every check that is made, by its name in {@link CHECKS}; for `explain`
+ */
+export type Authenticate = (token: string, observe?: Observe) => Outcome
 
 type Outcome = Access | Refusal | Promise<Access | Refusal>
 
@@ -31,6 +48,11 @@ const normalizedType = (typ: string): string => typ.toLowerCase().replace(/^appl
 
 function unsupported({ header }: Pick<Jws, 'header'>, expected: readonly string[]): Refusal {
   return { code: 'unsupported_algorithm', about: 'alg', received: header.alg, expected }
+}
+
+/** Step 4, for every issuer alike: what nobody may sign with (C-9). */
+function checkAlgorithm(jws: Jws): Refusal | undefined {
+  return SIGNATURE_ALGORITHMS.includes(jws.header.alg) ? undefined : unsupported(jws, SIGNATURE_ALGORITHMS)
 }
 
 /** Step 4, before any look-up: an algorithm and a type that this issuer may use. */
@@ -50,36 +72,63 @@ function checkHeader(
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const { findIssuer, keysOf, verifySignature, clock, toleranceSeconds } = options
 
-  const judge = ({ issuer, tenant }: IssuerMatch, { claims }: Jws, { set }: FoundKey): Access | Refusal => {
+  const judge = (
+    { issuer, tenant }: IssuerMatch,
+    { claims }: Jws,
+    { set }: FoundKey,
+    observe: Observe | undefined,
+  ): Access | Refusal => {
     const nowSeconds = clock.now() / 1000
-    const refusal = checkClaims({ issuer, tenant, set, claims, nowSeconds, toleranceSeconds })
-    return refusal ?? readAccess(issuer.preset, claims)
+    const candidate = { issuer, tenant, set, claims, nowSeconds, toleranceSeconds }
+    return checkClaims(candidate, observe) ?? readAccess(issuer.preset, claims)
   }
 
-  const verify = (token: string, match: IssuerMatch, jws: Jws, found: FoundKey): Outcome => {
+  const verify = (
+    token: string,
+    match: IssuerMatch,
+    jws: Jws,
+    found: FoundKey,
+    observe: Observe | undefined,
+  ): Outcome => {
     const refusal = checkKeyIssuer(match.issuer, match.tenant, found.set, found.key)
+    observe?.(CHECK.keyIssuer, refusal)
     if (refusal !== undefined) return refusal
     const conclude = (good: boolean): Access | Refusal => {
-      if (good) return judge(match, jws, found)
+      if (good) {
+        observe?.(CHECK.signature, undefined)
+        return judge(match, jws, found, observe)
+      }
       // A Graph token's signature can't be checked by anybody else (ENTRA-10); it is refused either way, and this
       // is the reason that helps.
-      return { code: isGraph(jws.claims.aud) ? 'graph_token' : 'invalid_signature', about: 'signature' }
+      const code = isGraph(jws.claims.aud) ? 'graph_token' : 'invalid_signature'
+      const broken: Refusal = { code, about: 'signature' }
+      observe?.(CHECK.signature, broken)
+      return broken
     }
     const good = verifySignature(found.key, token)
     return typeof good === 'boolean' ? conclude(good) : good.then(conclude)
   }
 
-  return token => {
+  return (token, observe) => {
+    const note = (check: string, outcome: object | undefined): void =>
+      observe?.(check, outcome !== undefined && isRefusal(outcome) ? outcome : undefined)
     const jws = decodeJws(token)
+    note(CHECK.form, jws)
     if (isRefusal(jws)) return jws
-    if (!SIGNATURE_ALGORITHMS.includes(jws.header.alg)) return unsupported(jws, SIGNATURE_ALGORITHMS)
+    const known = checkAlgorithm(jws)
+    note(CHECK.signatureAlgorithm, known)
+    if (known !== undefined) return known
     const match = findIssuer(jws.claims.iss, jws.claims)
+    note(CHECK.issuer, match)
     if (isRefusal(match)) return match
     const refusal = checkHeader(jws, match.issuer)
+    note(CHECK.header, refusal)
     if (refusal !== undefined) return refusal
     const found = keysOf(match.issuer).find(jws.header.kid, jws.header.alg)
-    const proceed = (key: FoundKey | Refusal): Outcome =>
-      isRefusal(key) ? key : verify(token, match, jws, key)
+    const proceed = (key: FoundKey | Refusal): Outcome => {
+      note(CHECK.key, key)
+      return isRefusal(key) ? key : verify(token, match, jws, key, observe)
+    }
     return found instanceof Promise ? found.then(proceed) : proceed(found)
   }
 }

@@ -234,10 +234,14 @@ export const CLAIM_RULES: readonly Rule[] = [
   { name: 'not bound to a key', check: senderConstraint },
 ]
 
+/** Hears of a check that has been made: its name, and the refusal when it failed. */
+export type Observe = (check: string, refusal: Refusal | undefined) => void
+
 /** The first rule that the claims break, or undefined when they keep them all. */
-export function checkClaims(candidate: Candidate): Refusal | undefined {
-  for (const { check } of CLAIM_RULES) {
+export function checkClaims(candidate: Candidate, observe?: Observe): Refusal | undefined {
+  for (const { name, check } of CLAIM_RULES) {
     const refusal = check(candidate)
+    observe?.(name, refusal)
     if (refusal !== undefined) return refusal
   }
   return undefined

@@ -78,7 +78,7 @@ export function compose(header: Part, payload: Part, signer: Signer): string {
 /** A web server that publishes documents. */
 export interface DocumentServer {
   readonly origin: string
-  /** By path: an object is answered as JSON, a text as it is, a number with that status. May change at any time. */
+  /** By path, with the query or without: an object is answered as JSON, a text as it is, a number with that status. May change at any time. */
   readonly documents: Map<string, object | string | number>
   /** Path and query of every request, oldest first. */
   readonly requests: string[]
@@ -91,7 +91,7 @@ export async function serveDocuments(t: Test): Promise<DocumentServer> {
   const server = createServer((request, response) => {
     const url = request.url ?? ''
     requests.push(url)
-    const document = documents.get(url.split('?', 1)[0]!) ?? 404
+    const document = documents.get(url) ?? documents.get(url.split('?', 1)[0]!) ?? 404
     if (typeof document === 'number') {
       response.writeHead(document).end()
       return

@@ -41,11 +41,11 @@ type Generated = { readonly openapiObject: Document }
 
 const CHALLENGE = 'WWW-Authenticate'
 const RETRY = 'Retry-After'
-/** Headers of the IETF draft on rate limits, and what each says. */
-const LIMITS: Readonly<Record<string, string>> = {
-  'RateLimit-Limit': 'How many a minute are allowed.',
-  'RateLimit-Remaining': 'How many of them are left in this minute.',
-  'RateLimit-Reset': 'Seconds until the next minute begins.',
+/** Headers of the IETF draft on rate limits: what each says, and an example. */
+const LIMITS: Readonly<Record<string, readonly [description: string, example: string]>> = {
+  'RateLimit-Limit': ['How many a minute are allowed.', '6000'],
+  'RateLimit-Remaining': ['How many of them are left in this minute.', '0'],
+  'RateLimit-Reset': ['Seconds until the next minute begins.', '30'],
 }
 
 interface Refused {
@@ -153,9 +153,9 @@ function commonHeaders(access: RouteAccess, { answerProblem, isLimited }: Known)
   const challenge = headersOf('insufficient_scope', access, answerProblem)[CHALLENGE]
   const retry = headersOf('keys_unavailable', access, answerProblem)[RETRY]
   const schema = { type: 'string', pattern: '^[0-9]+$' }
-  const limits = Object.entries(isLimited ? LIMITS : {}).map(([name, description]) => [
+  const limits = Object.entries(isLimited ? LIMITS : {}).map(([name, [description, example]]) => [
     name,
-    { description, schema, required: true },
+    { description, schema, example, required: true },
   ])
   return {
     [CHALLENGE]: { ...challenge, required: true },

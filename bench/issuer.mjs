@@ -80,7 +80,12 @@ export async function startIssuer(tls) {
             cloud_instance_name: 'localhost',
           })),
         }
-      : { issuer: issuer.name, jwks_uri: issuer.jwksUri, cloud_instance_name: 'localhost' }
+      : {
+          issuer: issuer.name,
+          jwks_uri: issuer.jwksUri,
+          id_token_signing_alg_values_supported: ['RS256'],
+          cloud_instance_name: 'localhost',
+        }
     response.writeHead(known ? 200 : 404, {
       'content-type': 'application/json; charset=utf-8',
       'cache-control': 'max-age=86400, private',

@@ -2,7 +2,7 @@
 import { OURS } from './speed-targets.mjs'
 
 const WIDTH = 960
-const LEFT = 260
+const LEFT = 280
 const RIGHT = 40
 const TOP = 84
 const ROW = 30

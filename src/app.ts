@@ -4,15 +4,18 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { type Dispatcher, EnvHttpProxyAgent } from 'undici'
 import type { Config } from './config.ts'
 import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
+import { addCors } from './http/cors.ts'
 import { addDescription } from './http/description.ts'
+import { openLimit } from './http/limit.ts'
+import { openShared } from './http/limit-shared.ts'
 import { createLogger } from './http/log.ts'
-import { protect } from './http/protect.ts'
+import { type Limit, protect } from './http/protect.ts'
 import { addDocs } from './http/routes/docs.ts'
 import { addHealth } from './http/routes/health.ts'
 import { addMetadata } from './http/routes/metadata.ts'
 import { addSecureData } from './http/routes/secure-data.ts'
 import { addWhoami } from './http/routes/whoami.ts'
-import type { Clock } from './token/keys/clock.ts'
+import { type Clock, systemClock } from './token/keys/clock.ts'
 
 /** What the application takes from the world outside, so that tests can give it another one. */
 export interface World {
@@ -46,6 +49,19 @@ export function createDispatcher({ proxy }: Config, ca: string | undefined): Env
     noProxy: [...NEVER_PROXIED, ...(proxy.no ?? '').split(',')].filter(host => host !== '').join(','),
     connect: { timeout: CONNECT_TIMEOUT_MS, ...(ca !== undefined && { secureContext: trusting(ca) }) },
   })
+}
+
+/** The limit that the configuration asks for; what it opens is closed with the application. */
+async function limitOf(
+  app: FastifyInstance,
+  { rateLimitMax, redisUrl }: Config,
+  clock: Clock = systemClock,
+): Promise<Limit | undefined> {
+  if (rateLimitMax === 0) return undefined
+  if (redisUrl === undefined) return openLimit(app, rateLimitMax)
+  const shared = openShared(redisUrl, clock, app.log)
+  app.addHook('onClose', async () => shared.redis.disconnect())
+  return openLimit(app, rateLimitMax, shared)
 }
 
 /** Builds the application; the caller listens and closes. Throws Misconfigured when a route declares no access. */
@@ -84,11 +100,14 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     done()
   })
 
+  if (config.corsOrigins.length > 0) await addCors(app, config.corsOrigins)
+  const limit = await limitOf(app, config, world.clock)
   const { log: _, ca: __, ...outside } = world
   await app.register(protect, {
     ...config.trust,
     ...outside,
     dispatcher,
+    ...(limit !== undefined && { limit }),
     logRequests: true,
     handleErrors: false,
   })
@@ -100,6 +119,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     publicUrl: trust.publicUrl,
     authority: trust.entra && `${trust.entra.authority}/${trust.entra.tenant}`,
     scopePrefix: trust.scopePrefix,
+    isLimited: limit !== undefined,
   })
   addSecureData(app)
   addWhoami(app)

@@ -1,5 +1,6 @@
 /** Decides what the environment means: one frozen configuration, or every problem with it at once. */
 import { isIP } from 'node:net'
+import { type LimitSettings, readLimits } from './config-limits.ts'
 import { Misconfigured, type Problem } from './errors.ts'
 import { quote, readTrust, type TrustSettings } from './token/trust.ts'
 
@@ -7,7 +8,7 @@ import { quote, readTrust, type TrustSettings } from './token/trust.ts'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** Everything that the server is told from outside. */
-export interface Config {
+export interface Config extends LimitSettings {
   /** Whose tokens are accepted, and how this API calls itself. */
   readonly trust: TrustSettings
   readonly host: string
@@ -150,6 +151,7 @@ export function readConfig(env: Environment): Config {
       example: 'http://proxy:3128',
     })
   }
+  const limits = readLimits({ text, number, names }, problems)
   if (problems.length > 0) throw new Misconfigured(problems)
   return Object.freeze({
     trust: Object.freeze(trust),
@@ -157,6 +159,7 @@ export function readConfig(env: Environment): Config {
     port,
     logLevel,
     trustProxy,
+    ...limits,
     proxy: { ...proxies, no: text('NO_PROXY') ?? text('no_proxy') },
   })
 }

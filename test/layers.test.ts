@@ -68,10 +68,13 @@ const HOUSE: readonly Place[] = [
   { row: 3, file: 'http/problem' },
   { row: 3, file: 'http/verify', beside: ['http/problem'] },
   { row: 3, file: 'http/log', beside: ['http/problem', 'http/verify'] },
-  { row: 3, file: 'config' },
+  { row: 3, file: 'config-*' },
+  { row: 3, file: 'config', beside: ['config-*'] },
 
   { row: 4, file: 'http/protect*', beside: ['http/protect*'] },
   { row: 4, file: 'http/answers', beside: ['http/protect*'] },
+  { row: 4, file: 'http/limit*', beside: ['http/protect*', 'http/limit*'] },
+  { row: 4, file: 'http/cors' },
 
   { row: 5, file: 'downstream/*', beside: ['downstream/*'] },
 

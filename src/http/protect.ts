@@ -27,6 +27,16 @@ import {
 } from './protect-terms.ts'
 import { createCheckSignature } from './verify.ts'
 
+/**
+ * Asked of every judged request of a guarded route, before its route's access is: the caller whose token was accepted, or why none
+ * was. What it gives is answered in place of anything else.
+ */
+export type Limit = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  judged: Access | Refusal,
+) => Promise<Refusal | undefined>
+
 /** Options of the plugin: the settings of {@link TrustSettings}, and what only code can give. */
 export interface ProtectedResourceOptions extends TrustSettings, PermissionOptions {
   /** `realm` of every challenge. Plugin option only. Default `protected-resource`. */
@@ -38,6 +48,8 @@ export interface ProtectedResourceOptions extends TrustSettings, PermissionOptio
    * application sets an error handler of its own on the same scope. Plugin option only. Default true.
    */
   readonly handleErrors?: boolean
+  /** Turns away who calls too often; may set headers. Plugin option only. Default: nobody is counted. */
+  readonly limit?: Limit
   /** Carries the requests for keys: trust, proxy, connections. Plugin option only. Default: a plain undici Agent. */
   readonly dispatcher?: Dispatcher
   /** Time. Plugin option only. Default: the machine's clock. */
@@ -157,7 +169,11 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
 
   const enforceHere: ProtectedResource['enforce'] = (access, caller) => enforce(access, caller, terms)
 
-  const guard = (request: FastifyRequest): Access | Refusal | null | Promise<Access | Refusal> => {
+  const { limit } = options
+  const guard = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Access | Refusal | null | Promise<Access | Refusal> => {
     const access = accessOf(request)
     if (access === 'public') return null
     // Reached only by a route of a scope that registered this plugin after it, where no check at boot can see it.
@@ -165,12 +181,16 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     // C-2: not a method that we support, so it is ignored; whoever sends it should know that URLs are logged.
     if (QUERY_TOKEN.test(request.url))
       request.log.warn({ event: 'token_in_query', route: showPath(request.url) })
+    const admit = (judged: Access | Refusal): Access | Refusal =>
+      isRefusal(judged) ? judged : (enforceHere(access, judged) ?? judged)
+    const conclude = (judged: Access | Refusal): Access | Refusal | Promise<Access | Refusal> =>
+      limit === undefined
+        ? admit(judged)
+        : limit(request, reply, judged).then(refusal => refusal ?? admit(judged))
     const credential = readCredential(request.raw.rawHeaders)
-    if (typeof credential !== 'string') return credential
-    const admit = (caller: Access | Refusal): Access | Refusal =>
-      isRefusal(caller) ? caller : (enforceHere(access, caller) ?? caller)
+    if (typeof credential !== 'string') return conclude(credential)
     const caller = authenticate(credential)
-    return caller instanceof Promise ? caller.then(admit) : admit(caller)
+    return caller instanceof Promise ? caller.then(conclude) : conclude(caller)
   }
 
   app.decorate('protectedResource', {
@@ -203,7 +223,7 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
       }
       done()
     }
-    const outcome = guard(request)
+    const outcome = guard(request, reply)
     if (outcome instanceof Promise) outcome.then(conclude, done)
     else conclude(outcome)
   })

@@ -1,6 +1,6 @@
 /** Decides on whose behalf an API may ask for tokens: of whoever the access token is that it was called with. */
 
-import { createLocalJWKSet, errors, jwtVerify } from 'jose'
+import { errors, jwtVerify } from 'jose'
 import { Aadsts } from './aadsts.ts'
 import { type Application, type Directory, issuerOf } from './directory.ts'
 import { PEOPLE, type Person } from './people.ts'
@@ -14,13 +14,19 @@ export interface AssertionGrant {
 }
 
 async function verifyAssertion(directory: Directory, assertion: string) {
-  const { authority, keys, state, now } = directory
-  const { payload } = await jwtVerify(assertion, createLocalJWKSet(keys.document(authority, 2)), {
-    algorithms: ['RS256'],
-    issuer: [issuerOf(directory, state.tenantId, 1), issuerOf(directory, state.tenantId, 2)],
-    requiredClaims: ['exp', 'iat', 'aud', 'oid'],
-    currentDate: new Date(now()),
-  }).catch((cause: unknown) => {
+  const { keys, state, now } = directory
+  const published = keys.statuses().filter(key => key.published)
+  const { payload } = await jwtVerify(
+    assertion,
+    // Refuses a key that was withdrawn, by looking for one that has never been.
+    ({ kid }) => keys.find(published.find(key => key.kid === kid)?.kid ?? '').publicKey,
+    {
+      algorithms: ['RS256'],
+      issuer: [issuerOf(directory, state.tenantId, 1), issuerOf(directory, state.tenantId, 2)],
+      requiredClaims: ['exp', 'iat', 'aud', 'oid'],
+      currentDate: new Date(now()),
+    },
+  ).catch((cause: unknown) => {
     throw new Aadsts(cause instanceof errors.JWTExpired ? 500133 : 50013, undefined, { cause })
   })
   return payload

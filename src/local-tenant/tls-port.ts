@@ -1,4 +1,4 @@
-/** Decides what the TLS port serves: documents, tokens, Microsoft Graph, and the switches behind the admin key. */
+/** Decides what the TLS port serves: documents, keys, tokens, device codes, Microsoft Graph, and the switches behind the admin key. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Aadsts } from './aadsts.ts'

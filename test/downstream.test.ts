@@ -669,8 +669,9 @@ t.test(
         about: 'AZURE_MANAGED_IDENTITY_CLIENT_ID',
         received: /^identity_not_found/,
       })
-      platform.next.status = 200
-      t.equal(await ask(mine), 503, 'no token in the answer')
+      Object.assign(platform.next, { status: 200, body: '{}' })
+      t.equal(await ask(mine), 503)
+      t.match(told(mine), { received: 'no token in the answer' })
       platform.next.body = JSON.stringify({
         access_token: await vouch(issuer, objectId),
         expires_on: String(Math.floor(Date.now() / 1000) + 3600),

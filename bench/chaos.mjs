@@ -1,11 +1,20 @@
 /** Answers whether the real server stays right and flat in memory while its issuers are killed, slow, talking garbage and rotating every second, under load. */
 import { fork, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { describeRun, HERE, keep, table, withFolder } from './harness.mjs'
+import {
+  describeRun,
+  freePort,
+  HERE,
+  keep,
+  median,
+  quantile,
+  rssBytes,
+  sleep,
+  table,
+  withFolder,
+} from './harness.mjs'
 import { API, createKey, createTls, randomKid, signToken, TENANT } from './issuer.mjs'
 
 const CONNECTIONS = 12
@@ -22,18 +31,7 @@ const ROTATING_KEYS = 4
 /** How much larger the process may be at the end than after the warm-up. */
 const MAX_GROWTH = 1.25
 
-const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
 const pick = list => list[Math.floor(Math.random() * list.length)]
-const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.floor(list.length * q)] ?? 0
-const median = list => quantile(list, 0.5)
-
-async function freePort() {
-  const server = createServer()
-  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 
 /** The issuers as their clients see them; what is published is sent to the process that serves it. */
 async function createWorld() {
@@ -148,8 +146,7 @@ async function startServer({ issuers, origin }, folder) {
   const ended = new Promise(resolve => child.once('exit', (code, signal) => resolve(code ?? signal)))
   return {
     get,
-    rssBytes: () =>
-      Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))[1]) * 1024,
+    rssBytes: () => rssBytes(child.pid),
     stop: () => {
       agent.destroy()
       child.kill('SIGTERM')

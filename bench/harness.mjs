@@ -1,9 +1,12 @@
-/** Decides how a benchmark runs: builds the project, installs the rivals, starts issuers and measured processes, and prints tables. */
-import { execFileSync, fork } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+/** Decides how a benchmark runs: builds the project, installs the rivals, starts measured processes, loads and reads them, and prints tables. */
+import { execFileSync, fork, spawn, spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { createServer } from 'node:net'
 import { cpus, release, tmpdir, totalmem, type } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 
 export const HERE = fileURLToPath(new URL('.', import.meta.url))
@@ -106,6 +109,142 @@ export async function pool(limit, jobs) {
   await Promise.all(Array.from({ length: limit }, work))
   return results
 }
+
+export const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
+export const quantile = (list, q) => [...list].sort((a, b) => a - b)[Math.floor(list.length * q)] ?? 0
+export const median = list => quantile(list, 0.5)
+
+/** A port of loopback that was free a moment ago. */
+export async function freePort() {
+  const server = createServer()
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address()
+  await new Promise(resolve => server.close(resolve))
+  return port
+}
+
+/** Whether a command can be started on this machine. */
+export const hasCommand = name => spawnSync('which', [name]).status === 0
+
+/** Linux: the server has a core to itself, and the load another. */
+const canPin = hasCommand('taskset') && cpus().length > 1
+const onCore = (core, file, args) =>
+  canPin ? ['taskset', ['-c', String(core), file, ...args]] : [file, args]
+const [SERVER_CORE, LOAD_CORE] = [0, 1]
+
+/** Keeps this process, and the issuer in it, off the server's core. */
+export function leaveServerCore() {
+  if (canPin) spawnSync('taskset', ['-acp', String(LOAD_CORE), String(process.pid)])
+}
+
+/** What is kept apart, and what makes the load, for the head of a result. */
+export const describeLoad = () =>
+  `${hasCommand('wrk') ? 'wrk' : 'autocannon'}, ${CONNECTIONS} connections, ${canPin ? 'a core for the server and one for the load' : 'cores not kept apart'}`
+
+/** The status of one request; undefined while nobody listens. */
+export const askOnce = (port, token) =>
+  new Promise(resolve => {
+    const headers = { authorization: `Bearer ${token}` }
+    const outgoing = request({ port, path: '/secure-data', headers, agent: false }, response => {
+      response.resume()
+      response.on('end', () => resolve(response.statusCode))
+    })
+    outgoing.on('error', () => resolve(undefined))
+    outgoing.end()
+  })
+
+/** What the kernel says of a process: time on a core in nanoseconds, all its threads together, and memory in bytes. */
+export const cpuNs = pid =>
+  readdirSync(`/proc/${pid}/task`)
+    .map(task => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]))
+    .reduce((sum, ns) => sum + ns, 0)
+export const rssBytes = pid =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024
+
+const MOST_START_MS = 10_000
+const MOST_SAID = 300
+
+/**
+ * Starts a server on the server's core and waits for its first 200.
+ *
+ * @returns its process id, how long it took in ms, and `stop`
+ */
+export async function startServer({ file, args, env }, { port, token, folder, caFile }) {
+  const began = performance.now()
+  const child = spawn(...onCore(SERVER_CORE, file, args), {
+    cwd: folder,
+    env: { PATH: process.env.PATH, NODE_EXTRA_CA_CERTS: caFile, NODE_ENV: 'production', ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const said = text(child.stderr)
+  const ended = new Promise(resolve => child.once('exit', resolve))
+  const stop = () => {
+    child.kill('SIGKILL')
+    return ended
+  }
+  let status
+  while (status !== 200) {
+    status = await askOnce(port, token)
+    if (child.exitCode !== null || performance.now() - began > MOST_START_MS) {
+      await stop()
+      throw new Error(`its first answer is ${status}, not 200: ${(await said).slice(0, MOST_SAID)}`)
+    }
+    if (status !== 200) await sleep(status === undefined ? 1 : 20)
+  }
+  return { pid: child.pid, startMs: performance.now() - began, stop }
+}
+
+const CONNECTIONS = 32
+
+/** Sends SIGINT when everything has been sent, or when it takes too long: wrk itself knows only whole seconds. */
+async function loadWithWrk({ port, tokenFile, requests, maxMs }) {
+  const options = [
+    '-t1',
+    `-c${CONNECTIONS}`,
+    `-d${Math.ceil(maxMs / 1000) + 5}s`,
+    '-s',
+    join(HERE, 'wrk.lua'),
+  ]
+  const given = [`http://127.0.0.1:${port}`, '--', tokenFile, String(requests)]
+  const child = spawn(...onCore(LOAD_CORE, 'wrk', [...options, ...given]), {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const stop = () => child.kill('SIGINT')
+  child.stderr.once('data', stop)
+  const late = setTimeout(stop, maxMs)
+  const said = await text(child.stdout)
+  clearTimeout(late)
+  return JSON.parse(said.split('\n').find(line => line.startsWith('{')))
+}
+
+/** The same with autocannon, which every connection tells what to send. */
+async function loadWithAutocannon({ port, tokenFile, requests, maxMs }) {
+  const { default: autocannon } = await import('autocannon')
+  const tokens = readFileSync(tokenFile, 'utf8').trim().split('\n')
+  let client = 0
+  const running = autocannon({
+    url: `http://127.0.0.1:${port}/secure-data`,
+    connections: CONNECTIONS,
+    amount: requests,
+    setupClient: each => {
+      const own = tokens.filter((_, index) => tokens.length < CONNECTIONS || index % CONNECTIONS === client)
+      client += 1
+      each.setRequests(own.map(token => ({ headers: { authorization: `Bearer ${token}` } })))
+    },
+  })
+  const late = setTimeout(() => running.stop(), maxMs)
+  const result = await running
+  clearTimeout(late)
+  const answered = result['2xx'] + result.non2xx
+  return { requests: answered, refused: result.non2xx, failed: result.errors, p99Ms: result.latency.p99 }
+}
+
+/**
+ * Sends the tokens of a file in turn, `requests` times or for `maxMs`, whichever is over first.
+ *
+ * @returns how many were answered, how many of them with an error status, how many failed, and the slowest of 99 %
+ */
+export const load = hasCommand('wrk') ? loadWithWrk : loadWithAutocannon
 
 /** A duration as people say it, three digits at most. */
 export function sayDuration(ms) {

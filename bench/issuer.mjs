@@ -63,13 +63,15 @@ export async function startIssuer(tls) {
   const counts = { keys: 0, discovery: 0 }
   const issuer = { mode: 'up', published: [], counts }
   const server = createServer({ cert: tls.cert, key: tls.key }, (request, response) => {
-    const isKeys = request.url.endsWith('/keys')
+    // passport-azure-ad puts its name into a query.
+    const [path] = request.url.split('?')
+    const isKeys = path.endsWith('/keys')
     counts[isKeys ? 'keys' : 'discovery'] += 1
     if (issuer.mode === 'down') {
       request.socket.destroy()
       return
     }
-    const known = isKeys || request.url === `/${TENANT}/v2.0/.well-known/openid-configuration`
+    const known = isKeys || path === `/${TENANT}/v2.0/.well-known/openid-configuration`
     const document = isKeys
       ? {
           keys: issuer.published.map(({ jwk }) => ({
@@ -78,7 +80,12 @@ export async function startIssuer(tls) {
             cloud_instance_name: 'localhost',
           })),
         }
-      : { issuer: issuer.name, jwks_uri: issuer.jwksUri, cloud_instance_name: 'localhost' }
+      : {
+          issuer: issuer.name,
+          jwks_uri: issuer.jwksUri,
+          id_token_signing_alg_values_supported: ['RS256'],
+          cloud_instance_name: 'localhost',
+        }
     response.writeHead(known ? 200 : 404, {
       'content-type': 'application/json; charset=utf-8',
       'cache-control': 'max-age=86400, private',

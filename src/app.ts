@@ -5,22 +5,27 @@ import { type Dispatcher, EnvHttpProxyAgent } from 'undici'
 import type { Config } from './config.ts'
 import { addDownstream } from './downstream/downstream.ts'
 import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
+import { addCors } from './http/cors.ts'
 import { addDescription } from './http/description.ts'
+import { openLimit } from './http/limit.ts'
+import { openShared } from './http/limit-shared.ts'
 import { createLogger } from './http/log.ts'
-import { protect } from './http/protect.ts'
+import { type Limit, protect } from './http/protect.ts'
 import { addDocs } from './http/routes/docs.ts'
 import { addHealth } from './http/routes/health.ts'
 import { addMe } from './http/routes/me.ts'
 import { addMetadata } from './http/routes/metadata.ts'
 import { addSecureData } from './http/routes/secure-data.ts'
 import { addWhoami } from './http/routes/whoami.ts'
-import type { Clock } from './token/keys/clock.ts'
+import { type Clock, systemClock } from './token/keys/clock.ts'
 
 /** What the application takes from the world outside, so that tests can give it another one. */
 export interface World {
   readonly log?: FastifyBaseLogger
   readonly clock?: Clock
   readonly random?: () => number
+  /** How many verified tokens are remembered; default as the plugin's. */
+  readonly rememberedTokens?: number
   /** PEM of a certificate authority that is trusted beside the machine's own, for key requests. */
   readonly ca?: string
   /** Carries the server's own requests; whoever gives it closes it. Default: {@link createDispatcher}. */
@@ -48,19 +53,33 @@ export function createDispatcher({ proxy }: Config, ca: string | undefined): Env
   })
 }
 
+/** The limit that the configuration asks for; what it opens is closed with the application. */
+async function limitOf(
+  app: FastifyInstance,
+  { rateLimitMax, redisUrl }: Config,
+  clock: Clock = systemClock,
+): Promise<Limit | undefined> {
+  if (rateLimitMax === 0) return undefined
+  if (redisUrl === undefined) return openLimit(app, rateLimitMax)
+  const shared = openShared(redisUrl, clock, app.log)
+  app.addHook('onClose', async () => shared.redis.disconnect())
+  return openLimit(app, rateLimitMax, shared)
+}
+
 /** Builds the application; the caller listens and closes. Throws Misconfigured when a route declares no access. */
 export async function buildApp(config: Config, world: World = {}): Promise<FastifyInstance> {
   const answerProblem = () => app.protectedResource.answerProblem
-  const loggerInstance: FastifyBaseLogger = world.log ?? createLogger(config.logLevel)
+  // Without a logger Fastify does nothing for one; a silent one costs every request.
+  const logger = world.log ?? (config.logLevel === 'silent' ? undefined : createLogger(config.logLevel))
   const app: FastifyInstance = Fastify({
-    loggerInstance,
+    ...(logger && { loggerInstance: logger }),
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
     http: { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
     requestTimeout: REQUEST_TIMEOUT_MS,
     return503OnClosing: false,
     frameworkErrors: createFrameworkErrors(answerProblem),
-    clientErrorHandler: createClientErrorHandler(answerProblem, loggerInstance),
+    clientErrorHandler: createClientErrorHandler(answerProblem, () => app.log),
   })
   const ownDispatcher = world.dispatcher === undefined ? createDispatcher(config, world.ca) : undefined
   const dispatcher = world.dispatcher ?? ownDispatcher!
@@ -83,11 +102,14 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     done()
   })
 
+  if (config.corsOrigins.length > 0) await addCors(app, config.corsOrigins)
+  const limit = await limitOf(app, config, world.clock)
   const { log: _, ca: __, ...outside } = world
   await app.register(protect, {
     ...config.trust,
     ...outside,
     dispatcher,
+    ...(limit !== undefined && { limit }),
     logRequests: true,
     handleErrors: false,
   })
@@ -100,6 +122,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     publicUrl: trust.publicUrl,
     authority: trust.entra && `${trust.entra.authority}/${trust.entra.tenant}`,
     scopePrefix: trust.scopePrefix,
+    isLimited: limit !== undefined,
   })
   addSecureData(app)
   addWhoami(app)

@@ -1,5 +1,6 @@
 /** Decides what the environment means: one frozen configuration, or every problem with it at once. */
 import { isIP } from 'node:net'
+import { type LimitSettings, readLimits } from './config-limits.ts'
 import { Misconfigured, type Problem } from './errors.ts'
 import { type Downstream, readDownstream } from './token/own-credential.ts'
 import { quote, readTrust, type TrustSettings } from './token/trust.ts'
@@ -8,7 +9,7 @@ import { quote, readTrust, type TrustSettings } from './token/trust.ts'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** Everything that the server is told from outside. */
-export interface Config {
+export interface Config extends LimitSettings {
   /** Whose tokens are accepted, and how this API calls itself. */
   readonly trust: TrustSettings
   /** With what this API calls on behalf of its callers. */
@@ -166,6 +167,7 @@ export function readConfig(env: Environment): Config {
       example: 'http://proxy:3128',
     })
   }
+  const limits = readLimits({ text, number, names }, problems)
   if (problems.length > 0 || !('graphUrl' in downstream)) throw new Misconfigured(problems)
   return Object.freeze({
     trust: Object.freeze(trust),
@@ -174,6 +176,7 @@ export function readConfig(env: Environment): Config {
     port,
     logLevel,
     trustProxy,
+    ...limits,
     proxy: { ...proxies, no: text('NO_PROXY') ?? text('no_proxy') },
   })
 }

@@ -63,15 +63,20 @@ const HOUSE: readonly Place[] = [
   { row: 1, file: 'token/declared', beside: ['token/names', 'token/step-up', 'token/policy'] },
 
   { row: 2, file: 'token/claims' },
-  { row: 2, file: 'token/authenticate', beside: ['token/claims'] },
+  { row: 2, file: 'token/batch' },
+  { row: 2, file: 'token/remembered', beside: ['token/claims'] },
+  { row: 2, file: 'token/authenticate', beside: ['token/claims', 'token/remembered'] },
 
   { row: 3, file: 'http/problem' },
   { row: 3, file: 'http/verify', beside: ['http/problem'] },
   { row: 3, file: 'http/log', beside: ['http/problem', 'http/verify'] },
-  { row: 3, file: 'config' },
+  { row: 3, file: 'config-*' },
+  { row: 3, file: 'config', beside: ['config-*'] },
 
   { row: 4, file: 'http/protect*', beside: ['http/protect*'] },
   { row: 4, file: 'http/answers', beside: ['http/protect*'] },
+  { row: 4, file: 'http/limit*', beside: ['http/protect*', 'http/limit*'] },
+  { row: 4, file: 'http/cors' },
 
   { row: 5, file: 'downstream/*', beside: ['downstream/*'] },
 

@@ -293,7 +293,7 @@ t.test('every route is described as it is guarded', async t => {
   const prefix = `api://${api.tenant.profile.api.clientId}/`
 
   const PUBLIC = ['200', '400', 'default']
-  const GUARDED = ['200', '400', '401', '403', '503', 'default']
+  const GUARDED = ['200', '400', '401', '403', '429', '503', 'default']
   for (const [at, { access, security, says }] of POLICIES.entries()) {
     t.test(`${JSON.stringify(access)}: security, refusals and a sentence follow from it`, async t => {
       const operation = document.paths[`/policy/${at}`]!.get!

@@ -230,7 +230,7 @@ t.test('variables: the tables have those that the code reads, with their default
   const configuration = section('Configuration')
   const [server, others] = configuration.split('Read by the token command only')
   const names = (text: string) => rows(text).flatMap(([first]) => quoted(first!))
-  const source = read('src/config.ts')
+  const source = read('src/config.ts') + read('src/config-limits.ts')
   const readByServer = [...source.matchAll(/\b(?:text|names|number|list)\('([A-Z_]+)'\)|env\.([A-Z_]+)/g)]
   t.same(names(server!).sort(), [...new Set(readByServer.map(([, a, b]) => a ?? b!))].sort())
 
@@ -274,6 +274,7 @@ t.test('variables: the tables have those that the code reads, with their default
     LOG_LEVEL: config.logLevel,
     GRAPH_URL: config.downstream.graphUrl,
     CLOCK_TOLERANCE_SECONDS: String(trust.toleranceSeconds),
+    RATE_LIMIT_MAX: String(config.rateLimitMax),
     KEYS_MAX_STALE_HOURS: String(trust.keysMaxStaleMs / 3_600_000),
     SCOPE_PREFIX: trust.scopePrefix.replace('id', '<AZURE_CLIENT_ID>'),
   }

@@ -679,7 +679,7 @@ t.test('pipelined requests: each has its own answer, in order', async t => {
 
 t.test('what node reports of a connection: 408 when it is slow, silence when it is gone', async t => {
   const answerProblem = () => createAnswerProblem({ realm: 'r', resourceMetadata: METADATA, scopePrefix: '' })
-  const handle = createClientErrorHandler(answerProblem, createLogger('silent'))
+  const handle = createClientErrorHandler(answerProblem, () => createLogger('silent'))
   const spoken = (code: string | undefined, writable = true): string => {
     const said: string[] = []
     const socket = { writable, end: (text: string) => said.push(text), destroy: () => said.push('destroyed') }

@@ -27,7 +27,7 @@ const notEntra: Refusal = {
 export function readCaller({ protectedResource }: FastifyInstance, request: FastifyRequest): Caller {
   const access = request.access as FastifyRequest['access'] | null
   const credential = readCredential(request.raw.rawHeaders)
-  if (access === null || isRefusal(credential)) {
+  if (access === null || typeof credential !== 'string') {
     throw new Error('a public route has no caller: its config.access must ask for a user')
   }
   if (access.kind !== 'user') {
@@ -38,7 +38,7 @@ export function readCaller({ protectedResource }: FastifyInstance, request: Fast
   if (isRefusal(found) || found.issuer.preset !== 'entra' || found.tenant === undefined)
     throw new Denied(notEntra)
   return {
-    assertion: credential.token,
+    assertion: credential,
     assertionExpiresAtMs: access.expiresAt * 1000,
     tenant: found.tenant,
   }

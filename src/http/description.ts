@@ -14,6 +14,8 @@ export interface DescriptionSettings {
   /** `<authority>/<tenant>`, when tokens of Entra are accepted. */
   readonly authority: string | undefined
   readonly scopePrefix: string
+  /** Whether callers are counted. */
+  readonly isLimited: boolean
 }
 
 /** The settings, and what only the guarded application itself knows. */
@@ -39,6 +41,12 @@ type Generated = { readonly openapiObject: Document }
 
 const CHALLENGE = 'WWW-Authenticate'
 const RETRY = 'Retry-After'
+/** Headers of the IETF draft on rate limits: what each says, and an example. */
+const LIMITS: Readonly<Record<string, readonly [description: string, example: string]>> = {
+  'RateLimit-Limit': ['How many a minute are allowed.', '6000'],
+  'RateLimit-Remaining': ['How many of them are left in this minute.', '0'],
+  'RateLimit-Reset': ['Seconds until the next minute begins.', '30'],
+}
 
 interface Refused {
   readonly description: string
@@ -68,6 +76,12 @@ const REFUSED: Readonly<Record<string, Refused>> = {
     examples: ['insufficient_scope', 'insufficient_role', 'no_permissions'],
     headers: { [CHALLENGE]: true },
   },
+  TooManyRequests: {
+    description:
+      'More requests in a minute than one caller may make, or than one address may have refused. Try again.',
+    examples: ['rate_limited'],
+    headers: { [RETRY]: true, ...Object.fromEntries(Object.keys(LIMITS).map(name => [name, true])) },
+  },
   Unavailable: {
     description: 'Whether the token is good can not be decided now; it may well be. Try again.',
     examples: ['keys_unavailable'],
@@ -81,9 +95,13 @@ const GUARDED_REFUSALS = {
   400: 'BadRequest',
   401: 'Unauthorized',
   403: 'Forbidden',
+  429: 'TooManyRequests',
   503: 'Unavailable',
   default: 'Failure',
 }
+
+/** Whether an application refuses in this way at all. */
+const isGiven = (name: string, { isLimited }: Known): boolean => isLimited || name !== 'TooManyRequests'
 
 const PROBLEM = {
   type: 'object',
@@ -131,10 +149,19 @@ function headersOf(code: Code, access: RouteAccess, answerProblem: AnswerProblem
 }
 
 /** The headers that are always there with the refusals that have them. */
-function commonHeaders(access: RouteAccess, answerProblem: AnswerProblem): Fields {
+function commonHeaders(access: RouteAccess, { answerProblem, isLimited }: Known): Fields {
   const challenge = headersOf('insufficient_scope', access, answerProblem)[CHALLENGE]
   const retry = headersOf('keys_unavailable', access, answerProblem)[RETRY]
-  return { [CHALLENGE]: { ...challenge, required: true }, [RETRY]: { ...retry, required: true } }
+  const schema = { type: 'string', pattern: '^[0-9]+$' }
+  const limits = Object.entries(isLimited ? LIMITS : {}).map(([name, [description, example]]) => [
+    name,
+    { description, schema, example, required: true },
+  ])
+  return {
+    [CHALLENGE]: { ...challenge, required: true },
+    [RETRY]: { ...retry, required: true },
+    ...Object.fromEntries(limits),
+  }
 }
 
 /** The examples are written by the writer of the answers, so that they can't differ from them. */
@@ -269,7 +296,9 @@ function tidyResponse([status, { content, ...response }]: [string, Response]): [
 
 function describeOperation(operation: Operation, known: Known): Fields {
   const { 'x-access': access, description, responses, ...rest } = operation
-  const refusals = Object.entries(access === 'public' ? PUBLIC_REFUSALS : GUARDED_REFUSALS)
+  const refusals = Object.entries(access === 'public' ? PUBLIC_REFUSALS : GUARDED_REFUSALS).filter(
+    ([, name]) => isGiven(name, known),
+  )
   return {
     ...rest,
     description: [description, tell(access)].filter(text => text !== undefined).join('\n\n'),
@@ -301,9 +330,11 @@ function describeAccess({ paths, components, ...rest }: Document, known: Known):
       ...components,
       securitySchemes: securitySchemes(known, scopes),
       schemas: { ...(components.schemas as Fields), Problem: PROBLEM },
-      headers: commonHeaders(access, known.answerProblem),
+      headers: commonHeaders(access, known),
       responses: Object.fromEntries(
-        Object.entries(REFUSED).map(([name, refused]) => [name, describeRefused(known, access, refused)]),
+        Object.entries(REFUSED)
+          .filter(([name]) => isGiven(name, known))
+          .map(([name, refused]) => [name, describeRefused(known, access, refused)]),
       ),
     },
   }

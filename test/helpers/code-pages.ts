@@ -84,7 +84,12 @@ const SAMPLES: Readonly<Record<Code, Omit<Refusal, 'code'>>> = {
   not_found: {},
   method_not_allowed: { received: 'POST', expected: ['GET', 'HEAD'] },
   bad_request: { about: 'FST_ERR_BAD_URL', received: '/%' },
-  rate_limited: { retryAfterSeconds: 30 },
+  rate_limited: {
+    about: 'caller',
+    received: CLIENT,
+    expected: '6000 requests a minute',
+    retryAfterSeconds: 30,
+  },
   overloaded: { retryAfterSeconds: 1 },
   internal_error: {},
 }

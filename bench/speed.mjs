@@ -1,0 +1,216 @@
+/** Answers what authorization costs: server CPU time of a request, here, on bare Fastify, in other Node stacks and in HAProxy. */
+import { createPublicKey } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import {
+  cpuNs,
+  describeLoad,
+  describeRun,
+  freePort,
+  hasCommand,
+  installRivals,
+  keep,
+  leaveServerCore,
+  load,
+  median,
+  quantile,
+  rssBytes,
+  startServer,
+  table,
+  versionOf,
+  withFolder,
+} from './harness.mjs'
+import { API, createKey, createTls, randomKid, signToken, startIssuer, TENANT } from './issuer.mjs'
+import { SERVERS } from './servers.mjs'
+import { drawSpeed } from './speed-plot.mjs'
+import { BARE, OURS, targets } from './speed-targets.mjs'
+
+const ROUNDS = 5
+const DISTINCT = 10_000
+const WARM_UP = 3000
+const MOST_MS = 1500
+
+/** What is asked of every server, in this order: the tokens by name, how many requests, and the title in the table. */
+const WORKS = {
+  one: { tokens: 'one', requests: 20_000, title: 'one token' },
+  first: { tokens: 'distinct', requests: DISTINCT, title: '10,000 tokens, first sight' },
+  again: { tokens: 'distinct', requests: 2 * DISTINCT, title: 'the same, remembered' },
+  forged: { tokens: 'forged', requests: 10_000, title: 'bad signature', refused: true },
+  junk: { tokens: 'junk', requests: 10_000, title: 'junk', refused: true },
+  algorithm: { tokens: 'algorithm', requests: 10_000, title: 'unknown algorithm', refused: true },
+  unknown: { tokens: 'unknown', requests: 10_000, title: 'unknown key', refused: true },
+}
+/** Before anything is measured; with one unknown key each, so that the budget for fetches is spent. */
+const WARM_UPS = ['one', 'warm', 'forged', 'junk', 'algorithm', 'unknown']
+
+/** Tokens by name, as files of one a line. */
+async function writeTokens(folder, issuer, key) {
+  const sign = more => signToken(issuer.name, key, more)
+  const many = count => Array.from({ length: count }, () => sign())
+  const good = sign()
+  const [, payload, signature] = good.split('.')
+  const none = Buffer.from(JSON.stringify({ typ: 'at+jwt', alg: 'none', kid: key.kid })).toString('base64url')
+  const files = {
+    one: [good],
+    warm: many(WARM_UP),
+    distinct: many(DISTINCT),
+    forged: [`${sign().split('.', 2).join('.')}.${signature}`],
+    junk: ['junk.junk.junk'],
+    algorithm: [`${none}.${payload}.${signature}`],
+    unknown: [sign({ kid: randomKid() })],
+  }
+  for (const [name, tokens] of Object.entries(files))
+    await writeFile(join(folder, name), `${tokens.join('\n')}\n`)
+  return good
+}
+
+/** One fresh process of one server through every work. */
+async function play(server, world, issuer) {
+  const port = await freePort()
+  const own = { ...world, port }
+  if (server.configuration) await writeFile(join(world.folder, `${port}.cfg`), server.configuration(own))
+  const { pid, startMs, stop } = await startServer(server.command(own), own)
+  const send = (tokens, requests) =>
+    load({ port, tokenFile: join(world.folder, tokens), requests, maxMs: MOST_MS })
+  try {
+    for (const tokens of WARM_UPS) await send(tokens, WARM_UP)
+    const works = {}
+    for (const [name, { tokens, requests, refused = false }] of Object.entries(WORKS)) {
+      issuer.count()
+      const before = cpuNs(pid)
+      const done = await send(tokens, requests)
+      const us = (cpuNs(pid) - before) / 1000 / done.requests
+      const fetches = issuer.count()
+      const right = done.refused === (refused ? done.requests : 0) && done.failed === 0
+      works[name] = { us, p99Ms: done.p99Ms, right, fetches: fetches.keys + fetches.discovery }
+    }
+    return { works, startMs, rssBytes: rssBytes(pid) }
+  } finally {
+    await stop()
+  }
+}
+
+/** Median and quartiles. */
+const spread = list => ({ median: median(list), low: quantile(list, 0.25), high: quantile(list, 0.75) })
+
+/** What the rounds say: `of` picks a figure of a run, and a ratio is taken within its round. */
+function createFigures(rounds) {
+  const list = (name, of) => rounds.flatMap(round => (round[name] ? [of(round[name])] : []))
+  return {
+    names: Object.keys(rounds[0]),
+    has: name => rounds[0][name] !== undefined,
+    list,
+    spread: (name, of) => spread(list(name, of)),
+    /** How many times dearer `name` is than `base`. */
+    ratio: (name, of, base = BARE, ofBase = of) =>
+      spread(rounds.map(round => of(round[name]) / ofBase(round[base]))),
+  }
+}
+
+const twoDigits = value => (value < 10 ? value.toFixed(2) : value.toFixed(1))
+const sayRatio = ({ median, low, high }) => `${twoDigits(median)} (${twoDigits(low)} to ${twoDigits(high)})`
+
+function tabulate(figures) {
+  const cell = (name, work) => {
+    const of = run => run.works[work].us
+    // Bare Fastify refuses nobody, so what it does with a bad token is to answer it.
+    const right = name.startsWith(BARE) || figures.list(name, run => run.works[work].right).every(Boolean)
+    const fetches = figures.list(name, run => run.works[work].fetches)
+    const notes = [...(right ? [] : ['answers differ']), ...(median(fetches) > 2 ? ['fetches'] : [])]
+    return [sayRatio(figures.ratio(name, of)), ...notes].join('; ')
+  }
+  const works = Object.keys(WORKS)
+  const cpu = table(
+    ['server', ...Object.values(WORKS).map(({ title }) => title)],
+    figures.names.map(name => [name, ...works.map(work => cell(name, work))]),
+  )
+  const other = table(
+    ['server', 'µs, one token', 'p99, one token', 'p99, first sight', 'RSS at the end', 'start to first 200'],
+    figures.names.map(name => [
+      name,
+      figures.spread(name, run => run.works.one.us).median.toFixed(1),
+      `${twoDigits(figures.spread(name, run => run.works.one.p99Ms).median)} ms`,
+      `${twoDigits(figures.spread(name, run => run.works.first.p99Ms).median)} ms`,
+      `${(figures.spread(name, run => run.rssBytes).median / 2 ** 20).toFixed(0)} MiB`,
+      `${figures.spread(name, run => run.startMs).median.toFixed(0)} ms`,
+    ]),
+  )
+  return { cpu, other }
+}
+
+/** Who takes part; the rest with the reason. */
+function choose(names) {
+  const asked = Object.entries(SERVERS).filter(
+    ([name]) => names.length === 0 || [OURS, BARE, ...names].includes(name),
+  )
+  const absent = asked.filter(([, { needs }]) => needs !== undefined && !hasCommand(needs))
+  for (const [name, { needs }] of absent) {
+    process.stderr.write(`${name} is left out: apt-get install ${needs}\n`)
+  }
+  return asked.filter(entry => !absent.includes(entry))
+}
+
+const sayVersions = packages => packages.map(name => `${name} ${versionOf(name)}`).join(', ')
+
+/**
+ * Measures in rounds, every server in a fresh process once a round.
+ *
+ * @param given number of rounds, default 5; then names of servers, default all. Ours and bare Fastify always play.
+ */
+export async function measure([count, ...names]) {
+  installRivals()
+  if (!hasCommand('wrk')) process.stderr.write('autocannon makes the load; apt-get install wrk is better\n')
+  const chosen = choose(names)
+  leaveServerCore()
+  const [tls, key] = await Promise.all([createTls(), createKey()])
+  const issuer = await startIssuer(tls)
+  issuer.published = [key]
+  const pem = createPublicKey(key.privateKey).export({ type: 'spki', format: 'pem' })
+  const rounds = await withFolder({ 'ca.pem': tls.ca, 'key.pem': pem }, async folder => {
+    process.stderr.write('Signing tokens …\n')
+    const token = await writeTokens(folder, issuer, key)
+    const { name, authority, jwksUri } = issuer
+    const caFile = join(folder, 'ca.pem')
+    const world = { issuer: name, authority, jwksUri, tenant: TENANT, audience: API, folder, token, caFile }
+    const played = []
+    for (let round = 0; round < Number(count ?? ROUNDS); round += 1) {
+      const runs = {}
+      for (const [each, server] of chosen) {
+        try {
+          runs[each] = await play(server, world, issuer)
+          process.stderr.write(`round ${round + 1}: ${each} ${runs[each].works.one.us.toFixed(1)} µs\n`)
+        } catch (error) {
+          process.stderr.write(`round ${round + 1}: ${each} is left out: ${error.message}\n`)
+        }
+      }
+      played.push(runs)
+    }
+    return played
+  })
+  await issuer.close()
+  const figures = createFigures(rounds)
+  const { cpu, other } = tabulate(figures)
+  const markdown = `# What authorization costs
+
+${describeRun()}. ${describeLoad()}. ${rounds.length} rounds, each with a fresh process of every server. Written by \`npm run bench -- speed\`; the picture is \`speed.svg\`.
+
+Server CPU time of a request as a multiple of bare Fastify's with the same requests in the same round: median (and quartiles). Entra-like tokens, RS256 with 2048 bits.
+
+${cpu}
+
+${other}
+
+${table(
+  ['server', 'set up as', 'versions'],
+  chosen.map(([name, { how, packages }]) => [name, how, sayVersions(packages)]),
+)}
+
+## Targets
+
+${table(['target', 'found', 'holds'], targets(figures, sayRatio))}
+`
+  process.stdout.write(`\n${markdown}`)
+  await keep('speed.md', markdown)
+  await keep('speed.svg', drawSpeed(figures, describeRun()))
+  return true
+}

@@ -671,6 +671,7 @@ t.test('on behalf of, and Graph', async t => {
     const good = tenant.issue()
     const cases: [string, Promise<Answer>, number, object?][] = [
       ['another signature', exchange(await tenant.mint('foreign-key')), 50013],
+      ['a key that is not published', exchange(await tenant.mint('unknown-kid')), 50013],
       ['another tenant', exchange(await tenant.mint('wrong-tenant')), 50013],
       ['no token', exchange('nonsense'), 50013],
       ['expired', exchange(await tenant.mint('expired')), 500133],

@@ -1246,6 +1246,7 @@ t.test('switches over HTTP', async t => {
     t.match(decodeJwt(String((await turn('issue')).body.result)), { ver: '1.0' })
     await turn('access-token-version', { version: 2 })
     await turn('revoke-sessions', { person: 'bob' })
+    await turn('id-tokens', { mode: 'ok' })
     await turn('graph-consent', { given: true })
     await turn('graph-context', { context: 'c1' })
     await turn('graph-context', { context: null })
@@ -1286,6 +1287,7 @@ t.test('switches over HTTP', async t => {
       ['mint', { kind: 'nope' }],
       ['issue', { person: 'eve' }],
       ['go-down', {}],
+      ['id-tokens', { mode: 'nope' }],
       ['graph-consent', {}],
       ['graph-context', { context: 1 }],
       ['service', { service: 'graph', mode: 'nope' }],

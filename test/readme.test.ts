@@ -14,6 +14,7 @@ import { readConfig } from '../src/config.ts'
 import { CODES } from '../src/errors.ts'
 import { MEANINGS } from '../src/http/problem.ts'
 import { FAULT_MODES } from '../src/local-tenant/faults.ts'
+import { ID_TOKEN_MODES } from '../src/local-tenant/id-token-modes.ts'
 import { MINT_KINDS } from '../src/local-tenant/mint.ts'
 import { PEOPLE } from '../src/local-tenant/people.ts'
 import { tabulateSwitches } from '../src/local-tenant/switch-table.ts'
@@ -236,7 +237,8 @@ t.test('variables: the tables have those that the code reads, with their default
 
   const elsewhere = await readdir(join(ROOT, 'src/cli'))
   const texts = ['src/dev.ts', ...elsewhere.map(file => `src/cli/${file}`)].map(read).join('\n')
-  const readElsewhere = [...texts.matchAll(/env\.([A-Z_]+)|readGuid\(env, '([A-Z_]+)'/g)].map(
+  // By its own name, or by one that stands in quotes.
+  const readElsewhere = [...texts.matchAll(/\benv\.([A-Z_]+)|'((?:TOKEN|AZURE)_[A-Z_]+)'/g)].map(
     ([, a, b]) => a ?? b!,
   )
   const documented = names(configuration)
@@ -341,6 +343,7 @@ t.test('the local tenant: people, switches, modes and kinds are the ones it has'
   )
   const list = (after: string) => quoted(new RegExp(`${after}: ([^.]*)\\.`).exec(development)?.[1] ?? '')
   t.same(list('Modes of `answer`'), [...FAULT_MODES])
+  t.same(list('Modes of `id-tokens`'), [...ID_TOKEN_MODES])
   t.same(list('Kinds of `mint`'), [...MINT_KINDS])
   const named = quoted(rows(development).flat().join(' '))
   for (const name of tabulateSwitches({} as Switches).keys()) t.ok(named.includes(name), name)
@@ -366,7 +369,7 @@ t.test('links and paths: each leads to something', async t => {
       t.ok(existsSync(join(ROOT, target!.split('#')[0]!)), `${page}: ${target}`)
     }
   }
-  for (const [, path] of section('Layout').matchAll(/^((?:src|test|bench)\/\S*) /gm)) {
+  for (const [, path] of section('Layout').matchAll(/^((?:src|test|bench|examples)\/\S*) /gm)) {
     t.ok(existsSync(join(ROOT, path!)), path!)
   }
   t.match(README, /<!-- keys:begin -->\n[\s\S]+\n<!-- keys:end -->/, 'a place for figures')

@@ -1,5 +1,6 @@
 /** Decides what the rooms of the local tenant share: who is registered, where it answers, and which clock it reads. */
 
+import type { IdTokenMode } from './id-token-modes.ts'
 import type { KeyRing } from './key-ring.ts'
 import { API_ROLE } from './people.ts'
 import { CONSUMER_TENANT } from './signing-key.ts'
@@ -37,6 +38,8 @@ export type AddedCredential = { readonly certificate: string } | FederatedCreden
 export interface Settings {
   /** Which form the protected API's access tokens take. */
   accessTokenVersion: 1 | 2
+  /** What is wrong with the ID tokens of sign-ins. */
+  idTokens: IdTokenMode
   /** Origins of the API's docs page: may receive codes, and may redeem them from a browser. */
   docsOrigins: readonly string[]
   /** By handle: refresh tokens issued before this moment (ms) are dead. */

@@ -2,6 +2,7 @@
 
 import type { AddedCredential, ApplicationName } from './directory.ts'
 import { FAULT_MODES } from './faults.ts'
+import { ID_TOKEN_MODES } from './id-token-modes.ts'
 import type { IssueOptions } from './issue.ts'
 import { MINT_KINDS } from './mint.ts'
 import { SERVICE_MODES, SERVICES } from './services.ts'
@@ -97,6 +98,7 @@ export function tabulateSwitches(switches: Switches): SwitchTable {
       'access-token-version',
       ({ version }) => switches.accessTokenVersion(among(version, [1, 2] as const, 'version')),
     ],
+    ['id-tokens', ({ mode }) => switches.idTokens(among(mode, ID_TOKEN_MODES, 'mode'))],
     ['revoke-sessions', ({ person }) => switches.revokeSessions(text(person, 'person'))],
     [
       'graph-consent',

@@ -3,6 +3,7 @@
 import { createPublicKey, X509Certificate } from 'node:crypto'
 import type { AddedCredential, ApplicationName, Directory } from './directory.ts'
 import type { DocumentKind, FaultMode } from './faults.ts'
+import type { IdTokenMode } from './id-token-modes.ts'
 import { type IssueOptions, issueToken } from './issue.ts'
 import type { KeyStatus, Rotation } from './key-ring.ts'
 import type { OpenPort } from './listen.ts'
@@ -31,6 +32,8 @@ export interface Switches {
   answer(kind: DocumentKind | 'all', mode: FaultMode): void
   /** Decides the form of the API's access tokens, as requestedAccessTokenVersion does. */
   accessTokenVersion(version: 1 | 2): void
+  /** Makes the ID tokens of sign-ins wrong in one thing, until mode `ok`. */
+  idTokens(mode: IdTokenMode): void
   /** Revokes the refresh tokens of a person. */
   revokeSessions(handle: string): void
   /** Grants or takes back the consent that lets the API call Microsoft Graph on behalf of people. */
@@ -76,6 +79,9 @@ export function assembleSwitches(directory: Directory, weather: Weather, port: O
     },
     accessTokenVersion(version) {
       directory.settings.accessTokenVersion = version
+    },
+    idTokens(mode) {
+      directory.settings.idTokens = mode
     },
     revokeSessions(handle) {
       if (!findPerson(handle)) throw new RangeError(`nobody called ${JSON.stringify(handle)} lives here`)

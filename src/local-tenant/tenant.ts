@@ -101,6 +101,7 @@ export async function startLocalTenant(options: LocalTenantOptions): Promise<Loc
       accessTokenVersion: 2,
       docsOrigins,
       revokedBefore: new Map(),
+      idTokens: 'ok',
       graphConsent: true,
       graphContext: undefined,
       addedCredentials: new Map(),

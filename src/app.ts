@@ -22,6 +22,8 @@ export interface World {
   readonly log?: FastifyBaseLogger
   readonly clock?: Clock
   readonly random?: () => number
+  /** How many verified tokens are remembered; default as the plugin's. */
+  readonly rememberedTokens?: number
   /** PEM of a certificate authority that is trusted beside the machine's own, for key requests. */
   readonly ca?: string
   /** Carries the server's own requests; whoever gives it closes it. Default: {@link createDispatcher}. */
@@ -65,16 +67,17 @@ async function limitOf(
 /** Builds the application; the caller listens and closes. Throws Misconfigured when a route declares no access. */
 export async function buildApp(config: Config, world: World = {}): Promise<FastifyInstance> {
   const answerProblem = () => app.protectedResource.answerProblem
-  const loggerInstance: FastifyBaseLogger = world.log ?? createLogger(config.logLevel)
+  // Without a logger Fastify does nothing for one; a silent one costs every request.
+  const logger = world.log ?? (config.logLevel === 'silent' ? undefined : createLogger(config.logLevel))
   const app: FastifyInstance = Fastify({
-    loggerInstance,
+    ...(logger && { loggerInstance: logger }),
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
     http: { maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false },
     requestTimeout: REQUEST_TIMEOUT_MS,
     return503OnClosing: false,
     frameworkErrors: createFrameworkErrors(answerProblem),
-    clientErrorHandler: createClientErrorHandler(answerProblem, loggerInstance),
+    clientErrorHandler: createClientErrorHandler(answerProblem, () => app.log),
   })
   const ownDispatcher = world.dispatcher === undefined ? createDispatcher(config, world.ca) : undefined
   const dispatcher = world.dispatcher ?? ownDispatcher!

@@ -61,7 +61,9 @@ const HOUSE: readonly Place[] = [
   { row: 1, file: 'token/declared', beside: ['token/names', 'token/step-up', 'token/policy'] },
 
   { row: 2, file: 'token/claims' },
-  { row: 2, file: 'token/authenticate', beside: ['token/claims'] },
+  { row: 2, file: 'token/batch' },
+  { row: 2, file: 'token/remembered', beside: ['token/claims'] },
+  { row: 2, file: 'token/authenticate', beside: ['token/claims', 'token/remembered'] },
 
   { row: 3, file: 'http/problem' },
   { row: 3, file: 'http/verify', beside: ['http/problem'] },

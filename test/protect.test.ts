@@ -2,7 +2,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { Agent } from 'undici'
-import { createVerifySignature } from '../src/http/verify.ts'
+import { createCheckSignature } from '../src/http/verify.ts'
 import protectedResource, {
   Denied,
   Misconfigured,
@@ -292,7 +292,7 @@ t.test('without a dispatcher: the plugin opens connections of its own, and close
 t.test('a signature check that can not be made: thrown, for it says nothing about the token', async t => {
   const key = await judgeKey(createKey('RS256').jwk, ['RS256'])
   if ('reason' in key) throw new Error(key.reason)
-  const verify = createVerifySignature()
+  const verify = createCheckSignature()
   t.equal(await verify(key, 'no token'), false)
   t.throws(() => verify(key, ''), { code: 'ERR_ASSERTION' }, 'no token reaches the check empty')
 })

@@ -376,8 +376,8 @@ t.test('HTTP-4: HEAD answers what GET answers, without the body', async t => {
   ] as const) {
     const lines = token === undefined ? [] : [`Authorization: Bearer ${token}`]
     const [head, get] = [await ask(api.url, target, lines, 'HEAD'), await ask(api.url, target, lines)]
-    const changing = ['date', 'ratelimit-remaining', 'ratelimit-reset']
-    for (const { headers } of [head, get]) for (const name of changing) headers.delete(name)
+    for (const { headers } of [head, get])
+      for (const name of ['date', 'ratelimit-remaining', 'ratelimit-reset']) headers.delete(name)
     t.strictSame(
       { ...head, headers: [...head.headers] },
       { status: get.status, headers: [...get.headers], text: '' },
@@ -680,7 +680,7 @@ t.test('pipelined requests: each has its own answer, in order', async t => {
 
 t.test('what node reports of a connection: 408 when it is slow, silence when it is gone', async t => {
   const answerProblem = () => createAnswerProblem({ realm: 'r', resourceMetadata: METADATA, scopePrefix: '' })
-  const handle = createClientErrorHandler(answerProblem, createLogger('silent'))
+  const handle = createClientErrorHandler(answerProblem, () => createLogger('silent'))
   const spoken = (code: string | undefined, writable = true): string => {
     const said: string[] = []
     const socket = { writable, end: (text: string) => said.push(text), destroy: () => said.push('destroyed') }

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { createVerifySignature } from '../src/http/verify.ts'
+import { createCheckSignature } from '../src/http/verify.ts'
 import { SIGNATURE_ALGORITHMS } from '../src/token/issuers.ts'
 import { decodeJws } from '../src/token/jws.ts'
 import { createSelect } from '../src/token/keys/select.ts'
@@ -31,7 +31,7 @@ const absent = !existsSync(file) && `${file} is not there (set WYCHEPROOF_DIR)`
 /** What was counted when this was written; fewer would mean that vectors are no longer looked at. */
 const COUNTED = { valid: 16, invalid: 304 }
 
-const verifySignature = createVerifySignature()
+const verifySignature = createCheckSignature()
 const NO_SET = { issuer: '', cloud: undefined, ignored: [], fetchedAt: 0, maxAgeSeconds: undefined }
 
 /** Why a key is not imported, by group; each of these must be refused. */

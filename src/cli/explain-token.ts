@@ -2,7 +2,6 @@
 import { type Code, isRefusal, type Refusal } from '../errors.ts'
 import { type Access, readAccess } from '../token/access.ts'
 import { CHECKS } from '../token/authenticate.ts'
-import { readCredential } from '../token/credential.ts'
 import type { IssuerMatch } from '../token/issuers.ts'
 import { decodeJws, type Jws } from '../token/jws.ts'
 import { isOverage, type RouteAccess } from '../token/policy.ts'
@@ -62,10 +61,6 @@ export interface TokenReport {
 const OVERAGE =
   'The caller is in more groups than a token holds, so Entra left them out (overage): a route that asks for groups answers groups_undetermined. Token configuration > groups claim > Groups assigned to the application, or use app roles.'
 const EXPECTED_DATE = { exp: 'a time to come', nbf: 'a time that has passed' } as const
-const CREDENTIAL = 'one bearer token'
-
-/** Every check, the one of the header included. */
-export const ALL_CHECKS: readonly string[] = [CREDENTIAL, ...CHECKS]
 
 /** What a person looks for beside a check that passed: display only. */
 export const SHOWN: Readonly<Record<string, (jws: Jws, nowSeconds: number) => string>> = {
@@ -84,12 +79,7 @@ export const SHOWN: Readonly<Record<string, (jws: Jws, nowSeconds: number) => st
 export async function explainToken(token: string, judge: Judge): Promise<TokenReport> {
   const nowSeconds = judge.now() / 1000
   const made = new Map<string, Refusal | undefined>()
-  const credential = readCredential(['authorization', `Bearer ${token}`])
-  made.set(CREDENTIAL, isRefusal(credential) ? credential : undefined)
-  const outcome = isRefusal(credential)
-    ? credential
-    : await judge.authenticate(credential.token, (check, refusal) => made.set(check, refusal))
-
+  const outcome = await judge.authenticate(token, (check, refusal) => made.set(check, refusal))
   const decoded = decodeJws(token)
   const jws = isRefusal(decoded) ? undefined : decoded
   const found = jws && judge.findIssuer(jws.claims.iss, jws.claims)
@@ -111,7 +101,7 @@ export async function explainToken(token: string, judge: Judge): Promise<TokenRe
     issuers: judge.issuers.map(({ name }) => name),
     offline: judge.offline,
     accepted: routes.some(({ admitted }) => admitted),
-    checks: ALL_CHECKS.map(check => {
+    checks: CHECKS.map(check => {
       if (!made.has(check)) return { check, outcome: 'not reached' }
       const refusal = made.get(check)
       const shown = jws && SHOWN[check]?.(jws, nowSeconds)

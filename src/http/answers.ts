@@ -67,7 +67,7 @@ const STATUS_BY_PARSER_CODE: Readonly<Record<string, number>> = {
 /** For Fastify's `clientErrorHandler`: bytes that node could not read as a request. */
 export function createClientErrorHandler(
   answerProblem: () => AnswerProblem,
-  log: FastifyBaseLogger,
+  log: () => FastifyBaseLogger,
 ): (error: Error & { code?: string }, socket: Socket) => void {
   return (error, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) {
@@ -76,7 +76,7 @@ export function createClientErrorHandler(
     }
     const status = STATUS_BY_PARSER_CODE[error.code ?? ''] ?? 400
     const answer = answerProblem()({ code: 'bad_request' }, 'any', status)
-    log.info({ event: 'refused', status, code: 'bad_request', about: error.code })
+    log().info({ event: 'refused', status, code: 'bad_request', about: error.code })
     const headers = {
       ...answer.headers,
       'content-length': String(Buffer.byteLength(answer.body)),

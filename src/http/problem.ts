@@ -23,6 +23,8 @@ export interface ProblemAnswer {
   readonly headers: Readonly<Record<string, string>>
   /** The problem document (RFC 9457), serialized. */
   readonly body: string
+  /** The same, ready to be sent. */
+  readonly bytes: Buffer
 }
 
 /** Errors of RFC 6750 §3.1, of RFC 9470 §3, and of Entra's claims challenge. */
@@ -209,7 +211,8 @@ export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
       ...(error !== undefined && { error }),
       ...(scope !== '' && { scope }),
     }
-    return { status, headers, body: JSON.stringify(body) }
+    const text = JSON.stringify(body)
+    return { status, headers, body: text, bytes: Buffer.from(text) }
   }
 
   return (refusal, access = 'any', status) => {
@@ -237,5 +240,5 @@ export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
 /** Sends an answer. */
 export function sendProblem(reply: FastifyReply, answer: ProblemAnswer): FastifyReply {
   // Octets, because Fastify adds a charset to text, which this media type does not have.
-  return reply.code(answer.status).headers(answer.headers).send(Buffer.from(answer.body))
+  return reply.code(answer.status).headers(answer.headers).send(answer.bytes)
 }

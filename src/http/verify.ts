@@ -2,7 +2,6 @@
 import fastifyJwt from '@fastify/jwt'
 import Fastify from 'fastify'
 import { LRUCache } from 'lru-cache'
-import type { VerifySignature } from '../token/authenticate.ts'
 import type { VerificationKey } from '../token/keys/usable.ts'
 
 type Check = (token: string) => boolean
@@ -43,8 +42,11 @@ async function prepare(key: VerificationKey): Promise<Check> {
   }
 }
 
+/** Whether a token's signature was made with this key: at once when the key is known, else as soon as it is prepared. */
+export type CheckSignature = (key: VerificationKey, token: string) => boolean | Promise<boolean>
+
 /** A signature check that answers at once for a key it has met, and after a few milliseconds for a new one. */
-export function createVerifySignature(): VerifySignature {
+export function createCheckSignature(): CheckSignature {
   const checks = new LRUCache<string, Check | Promise<Check>>({ max: MAX_VERIFIERS })
   return (key, token) => {
     const name = `${key.alg} ${key.thumbprint}`

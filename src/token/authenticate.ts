@@ -2,26 +2,30 @@
 import { isRefusal, type Refusal } from '../errors.ts'
 import { type Access, readAccess } from './access.ts'
 import { CLAIM_RULES, checkClaims, checkKeyIssuer, isGraph, type Observe } from './claims.ts'
+import { checkToken68 } from './credential.ts'
 import { type FindIssuer, type IssuerMatch, SIGNATURE_ALGORITHMS, type TrustedIssuer } from './issuers.ts'
 import { decodeJws, type Jws } from './jws.ts'
 import type { Clock } from './keys/clock.ts'
 import type { FoundKey } from './keys/select.ts'
 import type { KeySource } from './keys/source.ts'
 import type { VerificationKey } from './keys/usable.ts'
+import type { RememberedTokens } from './remembered.ts'
 
-/** Whether a token's signature was made with this key. Answers at once when it has met the key before. */
-export type VerifySignature = (key: VerificationKey, token: string) => boolean | Promise<boolean>
+/** Whether a token's signature was made with this key. */
+export type VerifySignature = (key: VerificationKey, token: string) => Promise<boolean>
 
 /** What authentication is made of. */
 export interface AuthenticateOptions {
   readonly findIssuer: FindIssuer
   readonly keysOf: (issuer: TrustedIssuer) => KeySource
   readonly verifySignature: VerifySignature
+  readonly remembered: RememberedTokens
   readonly clock: Clock
   readonly toleranceSeconds: number
 }
 
 const CHECK = {
+  credential: 'one bearer token',
   form: 'well-formed signed JWT',
   signatureAlgorithm: 'signature algorithm',
   issuer: 'trusted issuer',
@@ -37,6 +41,7 @@ export const CHECKS: readonly string[] = [...Object.values(CHECK), ...CLAIM_RULE
 /**
  * Judges one token: the access that it gives, or why it gives none.
  *
+ * @param token what stood behind `Bearer`
  * @param observe hears of every check that is made, by its name in {@link CHECKS}; for `explain`
  */
 export type Authenticate = (token: string, observe?: Observe) => Outcome
@@ -68,11 +73,12 @@ function checkHeader(
   return undefined
 }
 
-/** Composes the order of checks (requirements, "Order of checks", steps 3 to 12). */
+/** Composes the order of checks (requirements, "Order of checks", steps 2 to 12). */
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
-  const { findIssuer, keysOf, verifySignature, clock, toleranceSeconds } = options
+  const { findIssuer, keysOf, verifySignature, remembered, clock, toleranceSeconds } = options
 
   const judge = (
+    token: string,
     { issuer, tenant }: IssuerMatch,
     { claims }: Jws,
     { set }: FoundKey,
@@ -80,7 +86,11 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   ): Access | Refusal => {
     const nowSeconds = clock.now() / 1000
     const candidate = { issuer, tenant, set, claims, nowSeconds, toleranceSeconds }
-    return checkClaims(candidate, observe) ?? readAccess(issuer.preset, claims)
+    const refusal = checkClaims(candidate, observe)
+    if (refusal !== undefined) return refusal
+    const access = readAccess(issuer.preset, claims)
+    remembered.keep(token, candidate, access)
+    return access
   }
 
   const verify = (
@@ -96,7 +106,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     const conclude = (good: boolean): Access | Refusal => {
       if (good) {
         observe?.(CHECK.signature, undefined)
-        return judge(match, jws, found, observe)
+        return judge(token, match, jws, found, observe)
       }
       // A Graph token's signature can't be checked by anybody else (ENTRA-10); it is refused either way, and this
       // is the reason that helps.
@@ -105,19 +115,24 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
       observe?.(CHECK.signature, broken)
       return broken
     }
-    const good = verifySignature(found.key, token)
-    return typeof good === 'boolean' ? conclude(good) : good.then(conclude)
+    return verifySignature(found.key, token).then(conclude)
   }
 
   return (token, observe) => {
     const note = (check: string, outcome: object | undefined): void =>
       observe?.(check, outcome !== undefined && isRefusal(outcome) ? outcome : undefined)
+    // Whoever observes wants to see every check made.
+    const known = observe === undefined ? remembered.recall(token) : undefined
+    if (known !== undefined) return known
+    const offer = checkToken68(token)
+    note(CHECK.credential, offer)
+    if (offer !== undefined) return offer
     const jws = decodeJws(token)
     note(CHECK.form, jws)
     if (isRefusal(jws)) return jws
-    const known = checkAlgorithm(jws)
-    note(CHECK.signatureAlgorithm, known)
-    if (known !== undefined) return known
+    const unsafe = checkAlgorithm(jws)
+    note(CHECK.signatureAlgorithm, unsafe)
+    if (unsafe !== undefined) return unsafe
     const match = findIssuer(jws.claims.iss, jws.claims)
     note(CHECK.issuer, match)
     if (isRefusal(match)) return match

@@ -156,14 +156,17 @@ function audience({ issuer, claims: { aud } }: Candidate): Refusal | undefined {
   return { code, about: 'aud', received: aud, expected: issuer.audiences }
 }
 
+/** What depends on when it is asked. */
+export type Moment = Pick<Candidate, 'claims' | 'nowSeconds' | 'toleranceSeconds'>
+
 /** JWT-14: the very second of `exp` counts as expired. */
-function expiry({ claims: { exp }, nowSeconds, toleranceSeconds }: Candidate): Refusal | undefined {
+function expiry({ claims: { exp }, nowSeconds, toleranceSeconds }: Moment): Refusal | undefined {
   if (nowSeconds < (exp as number) + toleranceSeconds) return undefined
   return { code: 'expired', about: 'exp', received: exp, expected: `later than ${nowSeconds}` }
 }
 
 /** JWT-15. */
-function notBefore({ claims: { nbf }, nowSeconds, toleranceSeconds }: Candidate): Refusal | undefined {
+function notBefore({ claims: { nbf }, nowSeconds, toleranceSeconds }: Moment): Refusal | undefined {
   if (nbf === undefined || (nbf as number) <= nowSeconds + toleranceSeconds) return undefined
   return { code: 'not_yet_valid', about: 'nbf', received: nbf, expected: `not later than ${nowSeconds}` }
 }
@@ -236,6 +239,11 @@ export const CLAIM_RULES: readonly Rule[] = [
 
 /** Hears of a check that has been made: its name, and the refusal when it failed. */
 export type Observe = (check: string, refusal: Refusal | undefined) => void
+
+/** What is asked again of claims that have kept every rule before: whether they are valid now. */
+export function checkTimes(moment: Moment): Refusal | undefined {
+  return expiry(moment) ?? notBefore(moment)
+}
 
 /** The first rule that the claims break, or undefined when they keep them all. */
 export function checkClaims(candidate: Candidate, observe?: Observe): Refusal | undefined {

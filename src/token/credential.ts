@@ -1,12 +1,6 @@
 /** Decides what a request's Authorization header offers: one bearer token, nothing that we understand, or a malformed offer. */
 import type { Refusal } from '../errors.ts'
 
-/** What stood in the header, not yet judged as a token. */
-export interface Credential {
-  readonly scheme: 'bearer'
-  readonly token: string
-}
-
 /** Longest token that is looked at, in characters (JWT-21). */
 export const MAX_TOKEN_CHARACTERS = 16_384
 
@@ -14,6 +8,10 @@ const NO_CREDENTIALS: Refusal = { code: 'no_credentials' }
 // RFC 9110 §11.4: credentials = auth-scheme [ 1*SP ( token68 / … ) ]; a scheme is an RFC 9110 §5.6.2 token.
 const SCHEME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+/
 const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
+
+const NO_TOKEN = 'Bearer without a token'
+const NO_TOKEN68 = 'Bearer with something that is no token68'
+const ONE_TOKEN = 'Bearer, a space and exactly one token'
 
 function malformed(received: string, expected: string): Refusal {
   return { code: 'malformed_credentials', about: 'authorization', received, expected }
@@ -24,8 +22,9 @@ function malformed(received: string, expected: string): Refusal {
  *
  * @param rawHeaders names and values in turn, as node gives them; needed because `headers` silently keeps only
  *   the first of two Authorization lines (BEARER-15)
+ * @returns what stands behind `Bearer`, which {@link checkToken68} has yet to judge; or why there is nothing to judge
  */
-export function readCredential(rawHeaders: readonly string[]): Credential | Refusal {
+export function readCredential(rawHeaders: readonly string[]): string | Refusal {
   let value: string | undefined
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!
@@ -41,12 +40,14 @@ export function readCredential(rawHeaders: readonly string[]): Credential | Refu
 
   let start = scheme.length
   while (value.charCodeAt(start) === 0x20) start++
-  const token = value.slice(start)
-  if (start === scheme.length || !TOKEN68.test(token)) {
-    return malformed(
-      token === '' ? 'Bearer without a token' : 'Bearer with something that is no token68',
-      'Bearer, a space and exactly one token',
-    )
+  if (start === scheme.length) return malformed(start === value.length ? NO_TOKEN : NO_TOKEN68, ONE_TOKEN)
+  return value.slice(start)
+}
+
+/** Whether what stands behind `Bearer` is one token of a size that is looked at: the refusal when it is not. */
+export function checkToken68(token: string): Refusal | undefined {
+  if (!TOKEN68.test(token)) {
+    return malformed(token === '' ? NO_TOKEN : NO_TOKEN68, ONE_TOKEN)
   }
   if (token.length > MAX_TOKEN_CHARACTERS) {
     return {
@@ -56,5 +57,5 @@ export function readCredential(rawHeaders: readonly string[]): Credential | Refu
       expected: `at most ${MAX_TOKEN_CHARACTERS}`,
     }
   }
-  return { scheme: 'bearer', token }
+  return undefined
 }

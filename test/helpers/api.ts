@@ -49,6 +49,11 @@ export interface ApiOptions {
   readonly waitForKeys?: boolean
 }
 
+/** `REMEMBERED_TOKENS=0` or `=1` runs a suite without remembered tokens, or with one: `.ci/run` does both. */
+const { REMEMBERED_TOKENS } = process.env
+const remembering: World =
+  REMEMBERED_TOKENS === undefined ? {} : { rememberedTokens: Number(REMEMBERED_TOKENS) }
+
 // Compact JWS with a payload that matters: header and payload are enough to be recognized in a log.
 const TOKEN = /ey[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}/
 
@@ -81,7 +86,12 @@ export async function startApi(t: Test, options: ApiOptions = {}): Promise<Api> 
     },
   })
   const env = { ...trusting(tenant), PORT: '0', PUBLIC_URL: 'https://api.example.com', ...options.env }
-  const app = await buildApp(readConfig(env), { log, ca: tenant.profile.ca, ...options.world })
+  const app = await buildApp(readConfig(env), {
+    log,
+    ca: tenant.profile.ca,
+    ...remembering,
+    ...options.world,
+  })
   await options.routes?.(app)
   let check: ReturnType<typeof createCheckAnswer> | undefined
   app.addHook('onSend', async (request, reply, payload) => {

@@ -1,0 +1,99 @@
+/** Decides which tokens need no second look: those that were good moments ago, while the very key set that verified them is in force. */
+import { LRUCache } from 'lru-cache'
+import type { Problem, Refusal } from '../errors.ts'
+import type { Access } from './access.ts'
+import { type Candidate, checkTimes } from './claims.ts'
+import type { TrustedIssuer } from './issuers.ts'
+import type { Clock } from './keys/clock.ts'
+import type { KeySet } from './keys/fetch.ts'
+
+/** Tokens that have been verified, by their complete text. */
+export interface RememberedTokens {
+  /** The verdict on a token that is remembered; undefined when it must be verified. The clock is asked every time. */
+  readonly recall: (token: string) => Access | Refusal | undefined
+  /** Remembers a token after every check has been passed, and only then. */
+  readonly keep: (token: string, verified: Candidate, access: Access) => void
+}
+
+/** What the memory depends on. */
+export interface RememberedOptions {
+  /** How many tokens at most, from 0, which remembers none, to a million. */
+  readonly maxTokens: number
+  /** The key set of an issuer that is in force. */
+  readonly currentSet: (issuer: TrustedIssuer) => KeySet | undefined
+  readonly clock: Clock
+  /** Clock difference that is forgiven, in seconds. */
+  readonly toleranceSeconds: number
+}
+
+interface Entry {
+  /** The complete token: an entry is the answer for this text and for no other. */
+  readonly token: string
+  readonly issuer: TrustedIssuer
+  readonly set: KeySet
+  readonly access: Access
+}
+
+/** How many tokens are remembered when nothing else is said. */
+export const REMEMBERED_TOKENS = 20_000
+const MOST_TOKENS = 1_000_000
+
+/** What is wrong with a number of tokens that somebody has set. */
+export function findRememberedProblems(maxTokens: number | undefined): Problem[] {
+  if (maxTokens === undefined || (Number.isInteger(maxTokens) && maxTokens >= 0 && maxTokens <= MOST_TOKENS))
+    return []
+  const expected = `a whole number from 0 to ${MOST_TOKENS}`
+  return [{ name: 'option rememberedTokens', found: String(maxTokens), expected, example: '20000' }]
+}
+
+/** How long a token is taken for good without its signature being checked again. */
+const REMEMBERED_MS = 5 * 60_000
+/** Bound of what all entries together are counted for. */
+const MAX_BYTES = 32 * 1024 * 1024
+/** What an entry takes beside its token: the access, and the claims as objects (measured; see bench/README.md). */
+const ENTRY_BYTES = 1500
+
+/**
+ * Where an entry lies. Hashing the whole of a token costs more than everything else that is done for a remembered
+ * one; its last 256 bits find the place, and the comparison with the complete token decides.
+ */
+const placeOf = (token: string): string => token.slice(-43)
+
+/** A memory that the holder of any number of good tokens can't make grow beyond its bounds. */
+export function createRememberedTokens(options: RememberedOptions): RememberedTokens {
+  const { maxTokens, currentSet, clock, toleranceSeconds } = options
+  if (maxTokens === 0) return { recall: () => undefined, keep: () => {} }
+  const entries = new LRUCache<string, Entry>({
+    max: maxTokens,
+    maxSize: MAX_BYTES,
+    sizeCalculation: ({ token }) => token.length + ENTRY_BYTES,
+    ttl: REMEMBERED_MS,
+    // Its own clock is asked at most once a millisecond otherwise, and by a timer.
+    ttlResolution: 0,
+    perf: { now: clock.now },
+  })
+  const sets = new Map<TrustedIssuer, KeySet>()
+
+  /** Nothing of a replaced set is kept alive, however rarely a token comes. */
+  const forgetOlder = (issuer: TrustedIssuer, set: KeySet): void => {
+    if (sets.get(issuer) === set) return
+    sets.set(issuer, set)
+    for (const [place, entry] of entries) if (entry.issuer === issuer) entries.delete(place)
+  }
+
+  return {
+    recall: token => {
+      const entry = entries.get(placeOf(token))
+      if (entry === undefined || entry.token !== token) return undefined
+      // A set is replaced as a whole, so a withdrawn key or another issuer's document is another set.
+      const { issuer, set, access } = entry
+      if (currentSet(issuer) !== set) return undefined
+      const nowSeconds = clock.now() / 1000
+      return checkTimes({ claims: access.claims, nowSeconds, toleranceSeconds }) ?? access
+    },
+    keep: (token, { issuer, set }, access) => {
+      forgetOlder(issuer, set)
+      entries.set(placeOf(token), { token, issuer, set, access })
+    },
+  }
+}

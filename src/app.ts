@@ -3,6 +3,7 @@ import { createSecureContext, rootCertificates } from 'node:tls'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { type Dispatcher, EnvHttpProxyAgent } from 'undici'
 import type { Config } from './config.ts'
+import { addDownstream } from './downstream/downstream.ts'
 import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
 import { addCors } from './http/cors.ts'
 import { addDescription } from './http/description.ts'
@@ -12,6 +13,7 @@ import { createLogger } from './http/log.ts'
 import { type Limit, protect } from './http/protect.ts'
 import { addDocs } from './http/routes/docs.ts'
 import { addHealth } from './http/routes/health.ts'
+import { addMe } from './http/routes/me.ts'
 import { addMetadata } from './http/routes/metadata.ts'
 import { addSecureData } from './http/routes/secure-data.ts'
 import { addWhoami } from './http/routes/whoami.ts'
@@ -112,6 +114,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     handleErrors: false,
   })
   addAnswers(app)
+  addDownstream(app, config.downstream, { ...outside, dispatcher })
   const { trust } = app.protectedResource
   await addDescription(app, {
     title: TITLE,
@@ -123,6 +126,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   })
   addSecureData(app)
   addWhoami(app)
+  if (app.downstream.desk !== undefined) addMe(app)
   addHealth(app)
   addMetadata(app, TITLE)
   await addDocs(app, TITLE)

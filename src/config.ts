@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { type LimitSettings, readLimits } from './config-limits.ts'
 import { Misconfigured, type Problem } from './errors.ts'
+import { type Downstream, readDownstream } from './token/own-credential.ts'
 import { quote, readTrust, type TrustSettings } from './token/trust.ts'
 
 /** Variables as the process has them. */
@@ -11,6 +12,8 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export interface Config extends LimitSettings {
   /** Whose tokens are accepted, and how this API calls itself. */
   readonly trust: TrustSettings
+  /** With what this API calls on behalf of its callers. */
+  readonly downstream: Downstream
   readonly host: string
   readonly port: number
   readonly logLevel: string
@@ -136,6 +139,19 @@ export function readConfig(env: Environment): Config {
   const checked = readTrust(trust, variableName)
   if (!('others' in checked)) problems.push(...checked)
 
+  const downstream = readDownstream(
+    {
+      azureClientSecret: text('AZURE_CLIENT_SECRET'),
+      azureClientCertificatePath: text('AZURE_CLIENT_CERTIFICATE_PATH'),
+      azureFederatedTokenFile: text('AZURE_FEDERATED_TOKEN_FILE'),
+      azureManagedIdentityClientId: text('AZURE_MANAGED_IDENTITY_CLIENT_ID'),
+      graphUrl: text('GRAPH_URL'),
+    },
+    trust,
+    variableName,
+  )
+  if (!('graphUrl' in downstream)) problems.push(...downstream)
+
   const proxies = {
     https: text('HTTPS_PROXY') ?? text('https_proxy'),
     http: text('HTTP_PROXY') ?? text('http_proxy'),
@@ -152,9 +168,10 @@ export function readConfig(env: Environment): Config {
     })
   }
   const limits = readLimits({ text, number, names }, problems)
-  if (problems.length > 0) throw new Misconfigured(problems)
+  if (problems.length > 0 || !('graphUrl' in downstream)) throw new Misconfigured(problems)
   return Object.freeze({
     trust: Object.freeze(trust),
+    downstream: Object.freeze(downstream),
     host,
     port,
     logLevel,

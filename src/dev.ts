@@ -47,8 +47,9 @@ async function listenFrom(
 function ignored(env: Environment): string[] {
   return Object.keys(env).filter(
     name =>
-      /^(AZURE_|ALLOWED_|ISSUERS|AUDIENCE$|TOKEN_VERSIONS$|SCOPE_PREFIX$|PUBLIC_URL$|HOST$)/.test(name) &&
-      env[name] !== '',
+      /^(AZURE_|ALLOWED_|ISSUERS|AUDIENCE$|TOKEN_VERSIONS$|SCOPE_PREFIX$|PUBLIC_URL$|HOST$|GRAPH_URL$)/.test(
+        name,
+      ) && env[name] !== '',
   )
 }
 
@@ -99,6 +100,8 @@ async function develop(env: Environment): Promise<void> {
           AZURE_AUTHORITY_HOST: profile.authority,
           AZURE_TENANT_ID: profile.tenantId,
           AZURE_CLIENT_ID: profile.api.clientId,
+          AZURE_CLIENT_SECRET: profile.api.clientSecret,
+          GRAPH_URL: profile.graph,
         },
       ),
       { ca: profile.ca },
@@ -123,6 +126,7 @@ The API is guarded by the local tenant ${profile.authority}/${profile.tenantId}
   API description   ${url}/docs
   call it           curl -H "Authorization: Bearer $(npm run -s token)" ${url}/secure-data
   as a person       curl -H "Authorization: Bearer $(npm run -s token -- interactive --as ada)" ${url}/secure-data
+  on their behalf   curl -H "Authorization: Bearer $(npm run -s token -- --as ada)" ${url}/me
   people            ${profile.people.map(({ handle, about }) => `${handle}: ${about}`).join('\n                    ')}
 
 Every refused request is logged below with the reason. Stop with Ctrl-C.

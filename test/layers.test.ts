@@ -19,6 +19,7 @@ interface Place {
 const HOUSE: readonly Place[] = [
   { row: 0, file: 'errors' },
   { row: 0, file: 'private-file' },
+  { row: 0, file: 'certificate', beside: ['errors'] },
 
   { row: 1, file: 'token/credential' },
   { row: 1, file: 'token/jws', beside: ['token/credential'] },
@@ -40,6 +41,7 @@ const HOUSE: readonly Place[] = [
   },
   { row: 1, file: 'token/trust-microsoft', beside: ['token/issuers'] },
   { row: 1, file: 'token/trust', beside: ['token/issuers', 'token/trust-microsoft'] },
+  { row: 1, file: 'token/own-credential', beside: ['token/issuers', 'token/trust'] },
   {
     row: 1,
     file: 'token/keys/*',

@@ -14,6 +14,7 @@ import { readConfig } from '../src/config.ts'
 import { CODES } from '../src/errors.ts'
 import { MEANINGS } from '../src/http/problem.ts'
 import { FAULT_MODES } from '../src/local-tenant/faults.ts'
+import { ID_TOKEN_MODES } from '../src/local-tenant/id-token-modes.ts'
 import { MINT_KINDS } from '../src/local-tenant/mint.ts'
 import { PEOPLE } from '../src/local-tenant/people.ts'
 import { tabulateSwitches } from '../src/local-tenant/switch-table.ts'
@@ -129,7 +130,9 @@ t.test('every block says what it is: run here, or what it needs', async t => {
     const name = body.split('\n', 1)[0]!
     if (language !== 'sh') {
       t.ok(
-        ['json', 'json manifest', 'http', 'text', 'js plugin'].includes(`${language} ${mark}`.trim()),
+        ['json', 'json manifest', 'http', 'text', 'js plugin', 'js calling-on'].includes(
+          `${language} ${mark}`.trim(),
+        ),
         name,
       )
       continue
@@ -178,11 +181,12 @@ t.test('a checkout', { skip: curl ? false : 'curl is not installed' }, async t =
     })
   }
 
-  t.test('the plugin example: it is typed, it runs, and it guards', async t => {
+  t.test('the plugin examples: they are typed, the first runs and guards', async t => {
     const { body } = FENCES.find(({ mark }) => mark === 'plugin')!
     t.ok(body.split('\n').length <= 18, 'it is short')
     await writeFile(join(folder, 'example.ts'), body)
     await writeFile(join(folder, 'example.mjs'), body)
+    await writeFile(join(folder, 'second.ts'), FENCES.find(({ mark }) => mark === 'calling-on')!.body)
     const options = [
       '--noEmit',
       '--strict',
@@ -191,7 +195,7 @@ t.test('a checkout', { skip: curl ? false : 'curl is not installed' }, async t =
       '--types',
       'node',
     ]
-    const target = ['--module', 'NodeNext', '--target', 'ES2023', '--ignoreConfig', 'example.ts']
+    const target = ['--module', 'NodeNext', '--target', 'ES2023', '--ignoreConfig', 'example.ts', 'second.ts']
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
     const check = ['-u', 'NODE_OPTIONS', process.execPath, tsc, ...options, ...target]
     await t.resolves(run('env', check, { cwd: folder }), 'it is typed')
@@ -233,7 +237,8 @@ t.test('variables: the tables have those that the code reads, with their default
 
   const elsewhere = await readdir(join(ROOT, 'src/cli'))
   const texts = ['src/dev.ts', ...elsewhere.map(file => `src/cli/${file}`)].map(read).join('\n')
-  const readElsewhere = [...texts.matchAll(/env\.([A-Z_]+)|readGuid\(env, '([A-Z_]+)'/g)].map(
+  // By its own name, or by one that stands in quotes.
+  const readElsewhere = [...texts.matchAll(/\benv\.([A-Z_]+)|'((?:TOKEN|AZURE)_[A-Z_]+)'/g)].map(
     ([, a, b]) => a ?? b!,
   )
   const documented = names(configuration)
@@ -269,6 +274,7 @@ t.test('variables: the tables have those that the code reads, with their default
     HOST: config.host,
     PORT: String(config.port),
     LOG_LEVEL: config.logLevel,
+    GRAPH_URL: config.downstream.graphUrl,
     CLOCK_TOLERANCE_SECONDS: String(trust.toleranceSeconds),
     RATE_LIMIT_MAX: String(config.rateLimitMax),
     KEYS_MAX_STALE_HOURS: String(trust.keysMaxStaleMs / 3_600_000),
@@ -281,7 +287,7 @@ t.test('variables: the tables have those that the code reads, with their default
 })
 
 t.test('plugin options without a variable: the ones that say so themselves', async t => {
-  const files = ['http/protect', 'http/protect-terms', 'token/trust', 'index']
+  const files = ['http/protect', 'http/protect-terms', 'token/trust', 'downstream/downstream', 'index']
   const sources = files.map(file => read(`src/${file}.ts`)).join('\n')
   const comment = /\/\*\*((?:(?!\*\/).)*)\*\/\s+readonly (\w+)\?:/gs
   const own = [...sources.matchAll(comment)].filter(([, text]) => text!.includes('Plugin option only'))
@@ -337,6 +343,7 @@ t.test('the local tenant: people, switches, modes and kinds are the ones it has'
   )
   const list = (after: string) => quoted(new RegExp(`${after}: ([^.]*)\\.`).exec(development)?.[1] ?? '')
   t.same(list('Modes of `answer`'), [...FAULT_MODES])
+  t.same(list('Modes of `id-tokens`'), [...ID_TOKEN_MODES])
   t.same(list('Kinds of `mint`'), [...MINT_KINDS])
   const named = quoted(rows(development).flat().join(' '))
   for (const name of tabulateSwitches({} as Switches).keys()) t.ok(named.includes(name), name)
@@ -362,7 +369,7 @@ t.test('links and paths: each leads to something', async t => {
       t.ok(existsSync(join(ROOT, target!.split('#')[0]!)), `${page}: ${target}`)
     }
   }
-  for (const [, path] of section('Layout').matchAll(/^((?:src|test|bench)\/\S*) /gm)) {
+  for (const [, path] of section('Layout').matchAll(/^((?:src|test|bench|examples)\/\S*) /gm)) {
     t.ok(existsSync(join(ROOT, path!)), path!)
   }
   t.match(README, /<!-- keys:begin -->\n[\s\S]+\n<!-- keys:end -->/, 'a place for figures')

@@ -257,8 +257,10 @@ t.test('.env in the working folder: it is read, and the environment wins', async
 t.test('an Entra-shaped issuer on plain http at loopback: it guards for real', async t => {
   const issuer = await startEntraIssuer(t, { tenant: TENANT, audience: CLIENT, key: KEY })
   const env = { AZURE_AUTHORITY_HOST: issuer.origin, AZURE_TENANT_ID: TENANT, AZURE_CLIENT_ID: CLIENT }
-  const served = serve(t, { ...env, PORT: '0' })
+  const served = serve(t, { ...env, AZURE_CLIENT_SECRET: 's3cret', PORT: '0' })
   const url = await listening(served)
+  t.match(served.said().out, '"onBehalfOf":"off, the authority is plain http"')
+  t.notMatch(served.said().out, 's3cret')
   await served.hear(/"keys_refreshed".*\n(.*\n)*.*"keys_refreshed"/)
 
   t.match(await get(`${url}/readyz`), { status: 200, json: { status: 'ready' } })

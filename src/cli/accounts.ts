@@ -1,10 +1,7 @@
-/** Decides whether a sign-in of an earlier run is good for this one. */
-import type { AccountInfo, AuthenticationResult, PublicClientApplication } from '@azure/msal-node'
-import { within } from './deadline.ts'
+/** Decides which sign-ins of earlier runs there are, and which one is meant. */
+import type { AccountInfo, PublicClientApplication } from '@azure/msal-node'
 import type { TokenSettings } from './settings.ts'
-import { ask, type Wish } from './wish.ts'
-
-const GUID = /^[0-9a-f-]{36}$/i
+import { isGuid } from './variables.ts'
 
 /**
  * Finds the cached accounts of the tenant. One cache file holds those of every authority, and a silent call for a
@@ -12,22 +9,31 @@ const GUID = /^[0-9a-f-]{36}$/i
  */
 export async function accountsOf(
   app: PublicClientApplication,
-  { host, tenant }: TokenSettings,
+  { host, tenant }: Pick<TokenSettings, 'host' | 'tenant'>,
 ): Promise<AccountInfo[]> {
   const accounts = await app.getAllAccounts()
   return accounts.filter(({ environment, tenantId, tenantProfiles }) => {
     // A guest's account is at home elsewhere and has a profile here; a domain or `common` says nothing of GUIDs.
-    const isHere = tenantId === tenant || tenantProfiles?.has(tenant) || !GUID.test(tenant)
+    const isHere = tenantId === tenant || tenantProfiles?.has(tenant) || !isGuid(tenant)
     return environment === host && isHere
   })
 }
 
-/** @returns undefined when it is not: whatever speaks against it, asking the person mends it or says why not */
-export async function reuse(
-  app: PublicClientApplication,
-  wish: Wish,
-  account: AccountInfo,
-): Promise<AuthenticationResult | undefined> {
-  const silent = app.acquireTokenSilent({ ...ask(wish), account })
-  return within(silent, wish.timeoutSeconds).catch(() => undefined)
+/**
+ * Chooses the account that is meant.
+ *
+ * @param username absent: there must be exactly one
+ * @throws {Error} naming those there are
+ */
+export function chooseAccount(accounts: readonly AccountInfo[], username?: string): AccountInfo {
+  const meant = accounts.filter(one => username === undefined || one.username === username)
+  const [account, ...others] = meant
+  if (account && others.length === 0) return account
+  const names = accounts.map(one => one.username).join(', ')
+  if (names === '') throw new Error('nobody is signed in: use interactive or device-code')
+  throw new Error(
+    account
+      ? `more than one is signed in: name one of ${names}`
+      : `${username} is not signed in; those are: ${names}`,
+  )
 }

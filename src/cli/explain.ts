@@ -2,7 +2,6 @@
 import { Misconfigured } from '../errors.ts'
 import { explainConfiguration } from './explain-configuration.ts'
 import { explainHelp } from './explain-help.ts'
-import { readToken } from './explain-input.ts'
 import type { Judge, OpenJudge } from './explain-judge.ts'
 import { readJwks } from './explain-offline.ts'
 import { type ExplainOptions, readExplainOptions } from './explain-options.ts'
@@ -10,6 +9,7 @@ import { createPaint, writeConfiguration, writeToken } from './explain-text.ts'
 import { explainToken } from './explain-token.ts'
 import { complain, type Io } from './io.ts'
 import { Usage } from './options.ts'
+import { readToken } from './token-input.ts'
 
 /** What the shell is told. */
 const EXIT = { ok: 0, failed: 1, usage: 2, configuration: 78 } as const

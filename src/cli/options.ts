@@ -3,7 +3,14 @@ import { parseArgs } from 'node:util'
 import { readClaims } from './claims.ts'
 
 /** The ways to a token. */
-export const HOWS = ['client-credentials', 'interactive', 'device-code'] as const
+export const HOWS = [
+  'client-credentials',
+  'managed-identity',
+  'interactive',
+  'device-code',
+  'silent',
+  'on-behalf-of',
+] as const
 
 /** One of {@link HOWS}. */
 export type How = (typeof HOWS)[number]
@@ -19,6 +26,12 @@ export interface TokenOptions {
   readonly json: boolean
   /** Handle of a person of the local tenant. */
   readonly as?: string
+  /** Username of the kept sign-in to use. */
+  readonly account?: string
+  /** Whether to ask the issuer although an access token is cached. */
+  readonly refresh: boolean
+  /** Whether to show the verified claims of the ID token. */
+  readonly idToken: boolean
   readonly timeoutSeconds: number
   readonly browser: boolean
   readonly cache: boolean
@@ -34,6 +47,9 @@ const OPTIONS = {
   claims: { type: 'string' },
   json: { type: 'boolean' },
   as: { type: 'string' },
+  account: { type: 'string' },
+  refresh: { type: 'boolean' },
+  'id-token': { type: 'boolean' },
   timeout: { type: 'string' },
   'no-browser': { type: 'boolean' },
   'no-cache': { type: 'boolean' },
@@ -44,9 +60,30 @@ const LONGEST_SECONDS = 3600
 /** Entra's device codes live 15 minutes, and a person has to find another device meanwhile. */
 const DEFAULT_SECONDS: Record<How, number> = {
   'client-credentials': 60,
+  'managed-identity': 60,
   interactive: 300,
   'device-code': 900,
+  silent: 60,
+  'on-behalf-of': 60,
 }
+
+/** The ways by which a person signs in, now or in an earlier run. */
+const PERSONAL: readonly How[] = ['interactive', 'device-code', 'silent']
+
+/** Tells whether a way ends with a person who is signed in. */
+export function isPersonal(how: How): boolean {
+  return PERSONAL.includes(how)
+}
+
+/** What goes with some ways only. */
+const GOES_WITH: readonly { option: 'as' | 'account' | 'id-token'; means: string; hows: readonly How[] }[] = [
+  { option: 'as', means: 'signs a person in', hows: ['interactive'] },
+  { option: 'account', means: 'names a kept sign-in', hows: ['silent'] },
+  { option: 'id-token', means: 'shows who signed in', hows: PERSONAL },
+]
+
+/** Longer words are not repeated: one may be a token. */
+const LONGEST_WORD = 40
 
 /**
  * Reads the words after `token`.
@@ -55,15 +92,11 @@ const DEFAULT_SECONDS: Record<How, number> = {
  */
 export function readOptions(args: readonly string[]): TokenOptions {
   const { values, positionals } = parse(args)
-  const [word, ...more] = positionals
-  if (word !== undefined && !HOWS.some(how => how === word)) {
-    throw new Usage(`unknown way to a token: ${word}. Known: ${HOWS.join(', ')}`)
-  }
-  if (more.length > 0) throw new Usage(`one way to a token at a time, not also ${more.join(' ')}`)
-  // A person can only be signed in, so `--as` says how all by itself.
-  const how = (word as How | undefined) ?? (values.as === undefined ? 'client-credentials' : 'interactive')
-  if (values.as !== undefined && how !== 'interactive') {
-    throw new Usage(`--as signs a person in: it goes with interactive, not with ${how}`)
+  const how = readHow(positionals, values.as !== undefined)
+  for (const { option, means, hows } of GOES_WITH) {
+    if (values[option] !== undefined && !hows.includes(how)) {
+      throw new Usage(`--${option} ${means}: it goes with ${hows.join(', ')}, not with ${how}`)
+    }
   }
   return {
     how,
@@ -72,18 +105,48 @@ export function readOptions(args: readonly string[]): TokenOptions {
     ...(values.claims !== undefined && { claims: checkClaims(values.claims) }),
     json: values.json ?? false,
     ...(values.as !== undefined && { as: values.as }),
+    ...(values.account !== undefined && { account: values.account }),
+    refresh: values.refresh ?? false,
+    idToken: values['id-token'] ?? false,
     timeoutSeconds: readSeconds(values.timeout) ?? DEFAULT_SECONDS[how],
     browser: !values['no-browser'],
     cache: !values['no-cache'],
   }
 }
 
+function readHow([word, ...more]: readonly string[], hasPerson: boolean): How {
+  // A person can only be signed in, so `--as` says how all by itself.
+  if (word === undefined) return hasPerson ? 'interactive' : 'client-credentials'
+  const how = HOWS.find(one => one === word)
+  if (how === undefined) throw new Usage(`unknown way to a token${quote(word)}. Known: ${HOWS.join(', ')}`)
+  // The assertion comes from stdin in any case; `-` says so.
+  const rest = how === 'on-behalf-of' && more[0] === '-' ? more.slice(1) : more
+  if (rest.length === 0) return how
+  if (how === 'on-behalf-of') {
+    throw new Usage(`the caller's token comes from stdin or a prompt, never from an argument. ${UNSAFE}`)
+  }
+  throw new Usage(`one way to a token at a time${quote(rest.join(' '), ', not also ')}`)
+}
+
+const quote = (word: string, before = ': '): string => (word.length > LONGEST_WORD ? '' : `${before}${word}`)
+
+const UNSAFE = 'Arguments can be read by everybody on this machine and stay in the history of the shell.'
+const SECRETIVE = /secret|password|assertion|certificate|credential|token|key/i
+
 function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true })
   } catch (error) {
-    const known = Object.keys(OPTIONS).map(name => `--${name}`)
-    throw new Usage(`${(error as Error).message.split('. ', 1)[0]}. Options: ${known.join(', ')}`)
+    const [message] = (error as Error).message.split('. ', 1)
+    const [, name = ''] = /^Unknown option '-*([^']*)'/.exec(message!) ?? []
+    if (SECRETIVE.test(name)) {
+      throw new Usage(
+        `there is no --${name}: secrets come from the environment, a file or a prompt, never from an argument. ${UNSAFE} ` +
+          'Set TOKEN_CLIENT_SECRET, TOKEN_CLIENT_CERTIFICATE_PATH or TOKEN_FEDERATED_TOKEN_FILE, or type the secret when asked',
+      )
+    }
+    const known = Object.keys(OPTIONS).map(one => `--${one}`)
+    throw new Usage(`${message}. Options: ${known.join(', ')}`)
   }
 }
 

@@ -1,37 +1,44 @@
-/** Decides what the token command does: from its words to one line on stdout and an exit code. */
-import type { AccountInfo, AuthenticationResult } from '@azure/msal-node'
+/** Decides what the token command does: from its words to tokens on stdout and an exit code. */
 import { Misconfigured } from '../errors.ts'
-import { acquireAsApplication, acquireByDeviceCode, acquireInteractively } from './acquire.ts'
+import { acquireAsApplication, acquireOnBehalfOf } from './as-application.ts'
+import { acquireByDeviceCode, acquireInteractively, acquireSilently, type Person } from './as-person.ts'
 import { isShowable, openInBrowser } from './browser.ts'
 import { cacheFile, fileCache } from './cache.ts'
 import { describeFailure } from './failure.ts'
 import { helpText } from './help.ts'
 import { complain, type Io, plain, tell } from './io.ts'
-import type { Person } from './local.ts'
+import type { Person as LocalPerson } from './local.ts'
+import { acquireByManagedIdentity } from './managed-identity.ts'
 import { createNetwork } from './network.ts'
-import { readOptions, type TokenOptions, Usage } from './options.ts'
+import { isPersonal, readOptions, type TokenOptions, Usage } from './options.ts'
+import { splitByResource } from './resources.ts'
+import { introduce, render } from './result.ts'
 import { findLocal, namesNoTenant, readTokenSettings, type TokenSettings } from './settings.ts'
 import { signInAs } from './sign-in.ts'
+import { isSignInsCommand, runSignIns } from './sign-ins-command.ts'
 import type { Wish } from './wish.ts'
 
 /** What the shell is told. */
 const EXIT = { ok: 0, failed: 1, usage: 2, configuration: 78 } as const
 
 /**
- * Runs the token command: writes an access token to stdout, and everything else to stderr.
+ * Runs the token command: writes access tokens to stdout, and everything else to stderr.
  *
  * @param args the words after `token`
  * @returns the exit code: 0 done, 1 refused or failed, 2 usage, 78 configuration
  */
 export async function runToken(args: readonly string[], io: Io): Promise<number> {
   try {
+    if (isSignInsCommand(args)) return (await runSignIns(args, io)) ? EXIT.ok : EXIT.failed
     const options = readOptions(args)
     if (options.help) {
       io.stdout.write(helpText(io.localTenant))
       return EXIT.ok
     }
     const person = findPerson(options, io)
-    const settings = readTokenSettings(io.env, io.localTenant, options.how, options.scopes)
+    // On-behalf-of reads the caller's token from where a person would type.
+    const canAsk = io.stdin.isTTY === true && options.how !== 'on-behalf-of'
+    const settings = readTokenSettings(io.env, io.localTenant, options.how, options.scopes, canAsk)
     return await obtain(options, settings, person, io)
   } catch (error) {
     if (error instanceof Usage) {
@@ -49,7 +56,7 @@ export async function runToken(args: readonly string[], io: Io): Promise<number>
 async function obtain(
   options: TokenOptions,
   settings: TokenSettings,
-  person: Person | undefined,
+  person: LocalPerson | undefined,
   io: Io,
 ): Promise<number> {
   const { local, proxy, noProxy } = settings
@@ -59,36 +66,50 @@ async function obtain(
     : undefined
   const wish: Wish = {
     settings,
+    resources: splitByResource(settings.scopes),
     network,
     cache,
     claims: options.claims,
+    // An ID token is verified when it arrives; one of the cache may be over.
+    refresh: options.refresh || options.idToken,
     timeoutSeconds: options.timeoutSeconds,
   }
   const outcome = await acquire(options, wish, person, io)
     .catch((error: Error) => error)
     .finally(() => network.close())
-  if (outcome instanceof Misconfigured) throw outcome
+  if (outcome instanceof Misconfigured || outcome instanceof Usage) throw outcome
   if (outcome instanceof Error) {
     complain(io, describeFailure(outcome, network, settings))
     return EXIT.failed
   }
-  io.stdout.write(`${render(outcome, options.json)}\n`)
+  if (isPersonal(options.how)) introduce(outcome, options, io)
+  io.stdout.write(`${render(outcome, options)}\n`)
   return EXIT.ok
 }
 
 async function acquire(
-  { how, browser }: TokenOptions,
+  { how, account, browser }: TokenOptions,
   wish: Wish,
-  person: Person | undefined,
+  person: LocalPerson | undefined,
   io: Io,
-): Promise<AuthenticationResult> {
-  if (how === 'client-credentials') return acquireAsApplication(wish)
-  if (how === 'device-code') return acquireByDeviceCode(wish, message => tell(io, plain(message)))
-  if (person) {
-    const { settings, network } = wish
-    return acquireInteractively(wish, url => signInAs(person, url, settings.local!, network), person.username)
+): Promise<Person> {
+  const { settings, network, timeoutSeconds } = wish
+  switch (how) {
+    case 'client-credentials':
+      return { tokens: await acquireAsApplication(wish, io) }
+    case 'on-behalf-of':
+      return { tokens: await acquireOnBehalfOf(wish, io) }
+    case 'managed-identity':
+      return { tokens: await acquireByManagedIdentity(wish) }
+    case 'silent':
+      return acquireSilently(wish, account)
+    case 'device-code':
+      return acquireByDeviceCode(wish, message => tell(io, plain(message)))
+    case 'interactive':
+      return person
+        ? acquireInteractively(wish, url => signInAs(person, url, settings.local!, network), person.username)
+        : acquireInteractively(wish, url => show(url, browser, timeoutSeconds, io))
   }
-  return acquireInteractively(wish, url => show(url, browser, wish.timeoutSeconds, io))
 }
 
 async function show(url: string, browser: boolean, seconds: number, io: Io): Promise<void> {
@@ -101,23 +122,7 @@ async function show(url: string, browser: boolean, seconds: number, io: Io): Pro
   await io.openBrowser(url).catch((error: Error) => failed(error.message))
 }
 
-function render(
-  { accessToken, tokenType, expiresOn, scopes, account }: AuthenticationResult,
-  json: boolean,
-): string {
-  if (!json) return accessToken
-  const { name, username }: Partial<AccountInfo> = account ?? {}
-  const result = {
-    access_token: accessToken,
-    token_type: tokenType,
-    expires_on: expiresOn,
-    scopes,
-    account: name ?? username ?? null,
-  }
-  return JSON.stringify(result, null, 2)
-}
-
-function findPerson({ as: handle }: TokenOptions, io: Io): Person | undefined {
+function findPerson({ as: handle }: TokenOptions, io: Io): LocalPerson | undefined {
   if (handle === undefined) return undefined
   const people = findLocal(io.env, io.localTenant)?.people
   if (!people) {

@@ -1,15 +1,19 @@
 /** Decides what every call to msal-node has in common. */
-import type { Configuration, ICachePlugin } from '@azure/msal-node'
+import type { AuthenticationResult, Configuration, ICachePlugin } from '@azure/msal-node'
 import type { Network } from './network.ts'
 import type { TokenSettings } from './settings.ts'
 
-/** One wish for a token, and what it takes to fulfil it. */
+/** One wish for tokens, and what it takes to fulfil it. */
 export interface Wish {
   readonly settings: TokenSettings
+  /** The scopes by resource: each is a request and a token of its own. */
+  readonly resources: readonly (readonly string[])[]
   readonly network: Network
   /** Absent: nothing is kept. */
   readonly cache?: ICachePlugin | undefined
   readonly claims?: string | undefined
+  /** Whether to ask the issuer although an access token is cached. */
+  readonly refresh: boolean
   readonly timeoutSeconds: number
 }
 
@@ -29,7 +33,21 @@ export function configure({ settings, network, cache }: Wish): Configuration {
   }
 }
 
-/** MSAL's request. */
-export function ask({ settings, claims }: Wish) {
-  return { scopes: [...settings.scopes], ...(claims !== undefined && { claims }) }
+/** MSAL's request for a token of one resource. */
+export function ask({ claims }: Wish, scopes: readonly string[]) {
+  return { scopes: [...scopes], ...(claims !== undefined && { claims }) }
+}
+
+/**
+ * Asks for one token after the other, in the order of the resources: only the first request may have to open a
+ * sign-in that the others live on.
+ */
+export async function askForEach(
+  resources: Wish['resources'],
+  request: (scopes: readonly string[]) => Promise<AuthenticationResult | null>,
+): Promise<AuthenticationResult[]> {
+  const results: AuthenticationResult[] = []
+  // MSAL's types allow null, for requests that its code answers with an error.
+  for (const scopes of resources) results.push((await request(scopes))!)
+  return results
 }

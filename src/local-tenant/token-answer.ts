@@ -2,10 +2,11 @@
 
 import { randomBytes } from 'node:crypto'
 import { Aadsts } from './aadsts.ts'
-import { applicationClaims, GRAPH, homeOf, idClaims, type TokenFacts, userClaims } from './claims.ts'
+import { applicationClaims, GRAPH, homeOf, type TokenFacts, userClaims } from './claims.ts'
 import { readClaimsRequest } from './claims-request.ts'
 import type { AuthenticatedClient, Form } from './client-authentication.ts'
 import type { Directory } from './directory.ts'
+import { issueIdToken } from './id-token.ts'
 import { apiAudience, signToken, tokenHeader } from './issue.ts'
 import { compact, hashedNonceSigner, type Json } from './jws.ts'
 import type { Person } from './people.ts'
@@ -87,7 +88,7 @@ export async function answerPerson(
       refresh_token: await sealRefreshToken(directory, refreshGrant),
     }),
     ...(oidc.includes('openid') && {
-      id_token: signToken(directory, idClaims(directory, clientId, person, nonce), 2),
+      id_token: await issueIdToken(directory, clientId, person, nonce),
     }),
     ...(form.client_info === '1' && { client_info: Buffer.from(clientInfo).toString('base64url') }),
   }

@@ -59,7 +59,7 @@ const NAMES = {
   b2c: ['sub', 'oid', 'azp'],
   rfc9068: ['sub', 'client_id', 'azp'],
 }
-const SECURITY_CLAIMS = [
+const SECURITY_CLAIMS = new Set([
   'iss',
   'aud',
   'exp',
@@ -75,7 +75,7 @@ const SECURITY_CLAIMS = [
   'roles',
   'idtyp',
   'cnf',
-]
+])
 
 function requiredClaims({ issuer, claims }: Candidate): Refusal | undefined {
   const name = (issuer.strict ? REQUIRED_BY_RFC_9068 : REQUIRED).find(claim => !has(claims, claim))
@@ -116,9 +116,10 @@ function rolesType({ issuer, claims: { roles } }: Candidate): Refusal | undefine
 /** C-17: IdentityModel refuses claims that differ only in case too; two readers must not see two tenants. */
 function twins({ issuer, claims }: Candidate): Refusal | undefined {
   if (issuer.preset === 'rfc9068') return undefined
-  const name = Object.keys(claims).find(
-    claim => !SECURITY_CLAIMS.includes(claim) && SECURITY_CLAIMS.includes(claim.toLowerCase()),
-  )
+  const name = Object.keys(claims).find(claim => {
+    const lower = claim.toLowerCase()
+    return claim !== lower && SECURITY_CLAIMS.has(lower)
+  })
   return name === undefined
     ? undefined
     : malformed(name.toLowerCase(), claims[name], 'one spelling, in lower case')

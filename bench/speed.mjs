@@ -45,11 +45,12 @@ const WARM_UPS = ['one', 'warm', 'forged', 'junk', 'algorithm', 'unknown']
 
 /** Tokens by name, as files of one a line. */
 async function writeTokens(folder, issuer, key) {
-  const sign = more => signToken(issuer.name, key, more)
+  // As Entra types them; passport-azure-ad reads no other.
+  const sign = more => signToken(issuer.name, key, { typ: 'JWT', ...more })
   const many = count => Array.from({ length: count }, () => sign())
   const good = sign()
   const [, payload, signature] = good.split('.')
-  const none = Buffer.from(JSON.stringify({ typ: 'at+jwt', alg: 'none', kid: key.kid })).toString('base64url')
+  const none = Buffer.from(JSON.stringify({ typ: 'JWT', alg: 'none', kid: key.kid })).toString('base64url')
   const files = {
     one: [good],
     warm: many(WARM_UP),

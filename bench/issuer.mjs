@@ -36,9 +36,13 @@ export async function createTls() {
  * An access token of Entra's v2 shape. `typ`, `jti` and `client_id` are what oauth4webapi demands and Entra does
  * not send; everybody gets the same token.
  */
-export function signToken(issuer, key, { nowMs = Date.now(), kid = key.kid, claims = {} } = {}) {
+export function signToken(
+  issuer,
+  key,
+  { nowMs = Date.now(), kid = key.kid, typ = 'at+jwt', claims = {} } = {},
+) {
   const nowSeconds = Math.floor(nowMs / 1000)
-  const input = `${encode({ typ: 'at+jwt', alg: 'RS256', kid })}.${encode({
+  const input = `${encode({ typ, alg: 'RS256', kid })}.${encode({
     aud: API,
     iss: issuer,
     iat: nowSeconds,

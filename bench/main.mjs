@@ -5,7 +5,7 @@ const BENCHMARKS = {
   keys: 'compares the life of keys with seven other verifiers, and draws the day (about 4 minutes)',
   day: 'draws a simulated day with a six-hour outage (half a minute)',
   speed:
-    'measures what authorization costs, beside other stacks: speed [ROUNDS=5] [SERVER …] (about 10 minutes)',
+    'measures what authorization costs, beside other stacks: speed [ROUNDS=5] [SERVER …] (about 12 minutes)',
   memory:
     'sends a million tokens and a million made-up ones, and draws memory: memory [THOUSANDS=1000] (about 10 minutes)',
   chaos: 'attacks the real server and its issuer on loopback: chaos [SECONDS=60]',

@@ -31,8 +31,9 @@ function countingOf(request: FastifyRequest, judged: Access | Refusal): Counting
     return { about: 'address', name: rateLimit.normalizeIP(request.ip), shown: request.ip }
   }
   const { kind, issuer, subject, client } = judged
-  const name = JSON.stringify(kind === 'application' ? [issuer, subject, client] : [issuer, subject])
-  return { about: 'caller', name, shown: client }
+  // The issuer is one of those that are trusted, and none of them has a line break.
+  const user = `${issuer}\n${subject}`
+  return { about: 'caller', name: kind === 'application' ? `${user}\n${client}` : user, shown: client }
 }
 
 const keyOf = (request: FastifyRequest): string => (request as Counted)[COUNTING].name
@@ -72,6 +73,21 @@ async function openCount(app: FastifyInstance, max: number, place: RateLimitPlug
   return count!
 }
 
+/** Counts where instances count together, and here while that fails. */
+function joinCounts(shared: SharedCount, together: Count, here: Count): Count {
+  return async (request, reply) => {
+    if (!shared.mayAsk()) return here(request, reply)
+    try {
+      const refusal = await together(request, reply)
+      shared.answered()
+      return refusal
+    } catch (error) {
+      shared.failed(error)
+      return here(request, reply)
+    }
+  }
+}
+
 /**
  * Opens the counters of an application, before its guard, which is given the result.
  *
@@ -84,30 +100,15 @@ export async function openLimit(app: FastifyInstance, max: number, shared?: Shar
     caller: await openCount(app, max, { cache: MAX_COUNTED }),
     address: await openCount(app, max, { cache: MAX_COUNTED }),
   }
-  const together = shared && {
-    ...shared,
-    count: await openCount(app, max, {
-      redis: shared.redis,
-      nameSpace: 'protected-resource:limit:',
-      keyGenerator: digestOf,
-    }),
-  }
+  const here: Count = (request, reply) => own[(request as Counted)[COUNTING].about](request, reply)
+  const redis = { redis: shared?.redis, nameSpace: 'protected-resource:limit:', keyGenerator: digestOf }
+  const count = shared === undefined ? here : joinCounts(shared, await openCount(app, max, redis), here)
   app.decorateRequest(COUNTING, null)
 
-  return async (request, reply, judged) => {
+  return (request, reply, judged) => {
     // What is our own fault or the issuer's is counted against nobody.
     if (isRefusal(judged) && MEANINGS[judged.code].status >= 500) return undefined
-    const counting = countingOf(request, judged)
-    ;(request as Counted)[COUNTING] = counting
-    if (together?.mayAsk()) {
-      try {
-        const refusal = await together.count(request, reply)
-        together.answered()
-        return refusal
-      } catch (error) {
-        together.failed(error)
-      }
-    }
-    return own[counting.about](request, reply)
+    ;(request as Counted)[COUNTING] = countingOf(request, judged)
+    return count(request, reply)
   }
 }

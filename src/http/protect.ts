@@ -28,14 +28,14 @@ import {
 import { createCheckSignature } from './verify.ts'
 
 /**
- * Asked of every judged request of a guarded route, before its route's access is: the caller whose token was accepted, or why none
- * was. What it gives is answered in place of anything else.
+ * Told of every judged request of a guarded route, before the route's access is asked for: the caller whose token was
+ * accepted, or why none was. A refusal that it gives is answered in place of anything else.
  */
 export type Limit = (
   request: FastifyRequest,
   reply: FastifyReply,
   judged: Access | Refusal,
-) => Promise<Refusal | undefined>
+) => Promise<Refusal | undefined> | undefined
 
 /** Options of the plugin: the settings of {@link TrustSettings}, and what only code can give. */
 export interface ProtectedResourceOptions extends TrustSettings, PermissionOptions {
@@ -184,9 +184,7 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     const admit = (judged: Access | Refusal): Access | Refusal =>
       isRefusal(judged) ? judged : (enforceHere(access, judged) ?? judged)
     const conclude = (judged: Access | Refusal): Access | Refusal | Promise<Access | Refusal> =>
-      limit === undefined
-        ? admit(judged)
-        : limit(request, reply, judged).then(refusal => refusal ?? admit(judged))
+      limit?.(request, reply, judged)?.then(refusal => refusal ?? admit(judged)) ?? admit(judged)
     const credential = readCredential(request.raw.rawHeaders)
     if (typeof credential !== 'string') return conclude(credential)
     const caller = authenticate(credential)

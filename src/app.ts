@@ -7,7 +7,7 @@ import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './h
 import { addDescription } from './http/description.ts'
 import { createLogger } from './http/log.ts'
 import { protect } from './http/protect.ts'
-import { addDocs } from './http/routes/docs.ts'
+import { addDocs, type DocsPerson, type DocsSettings } from './http/routes/docs.ts'
 import { addHealth } from './http/routes/health.ts'
 import { addMetadata } from './http/routes/metadata.ts'
 import { addSecureData } from './http/routes/secure-data.ts'
@@ -23,6 +23,8 @@ export interface World {
   readonly ca?: string
   /** Carries the server's own requests; whoever gives it closes it. Default: {@link createDispatcher}. */
   readonly dispatcher?: Dispatcher
+  /** Where people sign in when a browser can't reach the tenant itself, and who they are: the local tenant's pages. */
+  readonly pages?: { readonly origin: string; readonly people: readonly DocsPerson[] }
 }
 
 const TITLE = 'protected-resource'
@@ -44,6 +46,17 @@ export function createDispatcher({ proxy }: Config, ca: string | undefined): Env
     noProxy: [...NEVER_PROXIED, ...(proxy.no ?? '').split(',')].filter(host => host !== '').join(','),
     connect: { timeout: CONNECT_TIMEOUT_MS, ...(ca !== undefined && { secureContext: trusting(ca) }) },
   })
+}
+
+/** Without a client of its own the page of the description signs nobody in. */
+function docsSettings(
+  { docsClientId: clientId }: Config,
+  authority: string | undefined,
+  pages: World['pages'],
+): DocsSettings {
+  if (clientId === undefined || authority === undefined) return { title: TITLE }
+  const { origin, people } = pages ?? { origin: new URL(authority).origin, people: [] }
+  return { title: TITLE, signIn: { clientId, origin, people } }
 }
 
 /** Builds the application; the caller listens and closes. Throws Misconfigured when a route declares no access. */
@@ -81,7 +94,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     done()
   })
 
-  const { log: _, ca: __, ...outside } = world
+  const { log: _, ca: __, pages, ...outside } = world
   await app.register(protect, {
     ...config.trust,
     ...outside,
@@ -91,17 +104,19 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   })
   addAnswers(app)
   const { trust } = app.protectedResource
+  const { entra } = trust
   await addDescription(app, {
     title: TITLE,
     version: VERSION,
     publicUrl: trust.publicUrl,
-    authority: trust.entra && `${trust.entra.authority}/${trust.entra.tenant}`,
+    authority: entra && `${entra.authority}/${entra.tenant}`,
+    pages: entra && pages && `${pages.origin}/${entra.tenant}`,
     scopePrefix: trust.scopePrefix,
   })
   addSecureData(app)
   addWhoami(app)
   addHealth(app)
   addMetadata(app, TITLE)
-  await addDocs(app, TITLE)
+  await addDocs(app, docsSettings(config, entra?.authority, pages))
   return app
 }

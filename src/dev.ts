@@ -8,6 +8,7 @@ import { buildApp } from './app.ts'
 import { type Config, type Environment, readConfig } from './config.ts'
 import { Misconfigured } from './errors.ts'
 import { createLogger } from './http/log.ts'
+import { loopbackOrigins } from './local-tenant/http.ts'
 import { readProfile } from './local-tenant/profile.ts'
 import { startLocalTenant } from './local-tenant/tenant.ts'
 
@@ -47,8 +48,9 @@ async function listenFrom(
 function ignored(env: Environment): string[] {
   return Object.keys(env).filter(
     name =>
-      /^(AZURE_|ALLOWED_|ISSUERS|AUDIENCE$|TOKEN_VERSIONS$|SCOPE_PREFIX$|PUBLIC_URL$|HOST$)/.test(name) &&
-      env[name] !== '',
+      /^(AZURE_|ALLOWED_|ISSUERS|AUDIENCE$|TOKEN_VERSIONS$|SCOPE_PREFIX$|PUBLIC_URL$|HOST$|DOCS_CLIENT_ID$)/.test(
+        name,
+      ) && env[name] !== '',
   )
 }
 
@@ -99,9 +101,10 @@ async function develop(env: Environment): Promise<void> {
           AZURE_AUTHORITY_HOST: profile.authority,
           AZURE_TENANT_ID: profile.tenantId,
           AZURE_CLIENT_ID: profile.api.clientId,
+          DOCS_CLIENT_ID: profile.publicClient.clientId,
         },
       ),
-      { ca: profile.ca },
+      { ca: profile.ca, pages: { origin: profile.pages, people: profile.people } },
     )
   const app = await listenFrom(wanted.port === 0 ? await anyPort() : wanted.port, build)
   const url = app.protectedResource.trust.publicUrl
@@ -110,7 +113,7 @@ async function develop(env: Environment): Promise<void> {
     await Promise.all([app.close(), tenant.close()])
   })
   await tenant.setApiUrl(url)
-  tenant.setDocsOrigins([url])
+  tenant.setDocsOrigins(loopbackOrigins(url))
 
   const names = ignored(env)
   if (names.length > 0) {

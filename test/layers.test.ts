@@ -73,7 +73,8 @@ const HOUSE: readonly Place[] = [
 
   { row: 5, file: 'downstream/*', beside: ['downstream/*'] },
 
-  { row: 6, file: 'http/routes/*', beside: ['http/routes/*', 'http/description*'] },
+  { row: 6, file: 'http/routes/*', beside: ['http/routes/*', 'http/description*', 'http/page/*'] },
+  { row: 6, file: 'http/page/*', beside: ['http/page/*'] },
   { row: 6, file: 'http/description*', beside: ['http/routes/*', 'http/description*'] },
 
   { row: 7, file: 'app' },

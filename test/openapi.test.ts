@@ -1,18 +1,16 @@
 /** The API description: it is what the routes say, it is what the server does, and people and programs can use it. */
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import Ajv2020 from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import openapiTS, { astToString } from 'openapi-typescript'
-import { chromium, type Page } from 'playwright-core'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import ts from 'typescript'
 import { parse } from 'yaml'
 import type { RouteAccess } from '../src/token/policy.ts'
-import { startApi, startTenant } from './helpers/api.ts'
+import { startApi } from './helpers/api.ts'
 import { createCheckAnswer } from './helpers/contract.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -483,146 +481,3 @@ t.test(
     })
   },
 )
-
-const CHROMIUM = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--disable-dev-shm-usage',
-]
-
-/** Notes everything that a page complains of, and every request that leaves its origin. */
-async function watch(page: Page, origin: string): Promise<string[]> {
-  const complaints: string[] = []
-  page.on('pageerror', error => complaints.push(`error: ${error.message}`))
-  page.on('console', message => {
-    if (['error', 'warning'].includes(message.type())) complaints.push(`console: ${message.text()}`)
-  })
-  page.on('requestfailed', request => complaints.push(`failed: ${request.url()}`))
-  page.on('request', request => {
-    const url = request.url()
-    if (!url.startsWith(`${origin}/`) && !url.startsWith('data:')) complaints.push(`foreign: ${url}`)
-  })
-  await page.addInitScript(() => {
-    addEventListener('securitypolicyviolation', event => {
-      console.error(`violation: ${event.effectiveDirective} ${event.blockedURI}`)
-    })
-  })
-  return complaints
-}
-
-/** Pastes a token and sends the request of an operation, as a person does. */
-async function tryOut(page: Page, token: string): Promise<string> {
-  await page.getByRole('button', { name: 'Authorize' }).first().click()
-  const field = page.getByLabel('auth-bearer-value')
-  await field.fill(token)
-  const bearer = page.locator('.auth-container').filter({ has: field })
-  await bearer.getByRole('button', { name: 'Apply credentials' }).click()
-  await page.locator('.close-modal').click()
-  await page.locator('#operations-Data-getSecureData .opblock-summary-control').click()
-  await page.getByRole('button', { name: 'Execute' }).click()
-  const answer = page.locator('.live-responses-table')
-  await answer.waitFor()
-  return answer.innerText()
-}
-
-t.test('/docs', async t => {
-  const tenant = await startTenant(t)
-  const api = await startApi(t, { tenant })
-
-  t.test(
-    'its policy: this origin only, nothing inline, and no upgrade that breaks http on loopback',
-    async t => {
-      const page = await api.get('/docs')
-      t.match(page, { status: 200 })
-      const policy = page.headers.get('content-security-policy') ?? ''
-      const directives = policy.split(';').map(one => one.trim())
-      t.same(directives.filter(one => one !== '').sort(), [
-        "base-uri 'none'",
-        "connect-src 'self'",
-        "default-src 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "img-src 'self' data:",
-        "script-src 'self'",
-        "style-src 'self'",
-      ])
-      t.equal(page.headers.get('referrer-policy'), 'no-referrer')
-      t.equal(page.headers.get('x-content-type-options'), 'nosniff')
-      t.match(page.text, '<title>protected-resource</title>')
-      t.notMatch(page.text, /https?:/, 'the page names no other host')
-      t.equal(
-        (await api.get('/secure-data')).headers.get('content-security-policy'),
-        null,
-        'only on the page',
-      )
-    },
-  )
-
-  t.test('the document of the page: the same, but for a server that is where the page is', async t => {
-    const served = (await api.get('/openapi.json')).json
-    const { json } = await api.get('/docs/json')
-    t.same(json, { ...served, servers: [{ url: '/' }] })
-    const below = await startApi(t, { tenant, env: { PUBLIC_URL: 'https://api.example.com/v1' } })
-    t.same((await below.get('/docs/json')).json.servers, [{ url: '/v1' }])
-  })
-
-  const skip = existsSync(CHROMIUM) ? false : `no browser at ${CHROMIUM}`
-  t.test(
-    'in a browser: paste a token, send a request, see the data; nothing is blocked',
-    { skip },
-    async t => {
-      const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS })
-      t.teardown(() => browser.close())
-      const open = async (t: Test, width: number): Promise<{ page: Page; complaints: string[] }> => {
-        const page = await browser.newPage({ viewport: { width, height: 900 } })
-        t.teardown(() => page.close())
-        const complaints = await watch(page, api.url)
-        await page.goto(`${api.url}/docs`)
-        await page.locator('.opblock').first().waitFor()
-        return { page, complaints }
-      }
-      for (const width of [1280, 390]) {
-        await t.test(`${width} px wide`, async t => {
-          const { page, complaints } = await open(t, width)
-          t.equal(await page.title(), 'protected-resource')
-          t.equal(await page.locator('.opblock').count(), 5)
-          const answer = await tryOut(page, tenant.issue({ person: 'ada' }))
-          t.match(answer, /200/)
-          t.match(answer, 'Hello Ada Lovelace, this is protected data.')
-          t.match(
-            await page.locator('#operations-Data-getSecureData').innerText(),
-            /Asks for a user with the scope Data\.Read, or an application/,
-          )
-          t.equal(
-            await page.evaluate(() => document.documentElement.scrollWidth),
-            width,
-            'nothing sticks out',
-          )
-          t.same(complaints, [])
-        })
-      }
-      await t.test('a token without the scope: the problem document is shown', async t => {
-        const { page } = await open(t, 1280)
-        t.match(await tryOut(page, tenant.issue({ person: 'bob' })), /403[\s\S]*insufficient_scope/)
-      })
-      await t.test('the watch itself: it hears what the policy forbids', async t => {
-        const { page, complaints } = await open(t, 1280)
-        await page.evaluate(() => fetch('https://validator.swagger.io/').catch(() => {}))
-        await page.evaluate(() => {
-          const script = document.createElement('script')
-          script.textContent = 'window.ran = true'
-          document.head.append(script)
-        })
-        t.equal(await page.evaluate(() => 'ran' in window), false)
-        t.match(complaints.join('\n'), /violation: connect-src https:\/\/validator\.swagger\.io/)
-        t.match(complaints.join('\n'), /violation: script-src-elem inline/)
-      })
-    },
-  )
-})

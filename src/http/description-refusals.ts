@@ -2,7 +2,7 @@
 import { CODES, type Code } from '../errors.ts'
 import type { RouteAccess } from '../token/policy.ts'
 import { type Fields, type Known, ref } from './description-shapes.ts'
-import { type AnswerProblem, CHALLENGE_ERRORS } from './problem.ts'
+import { type AnswerProblem, CHALLENGE_ERRORS, MEANINGS } from './problem.ts'
 
 const CHALLENGE = 'WWW-Authenticate'
 const RETRY = 'Retry-After'
@@ -15,8 +15,8 @@ interface Refused {
   /** Which operations answer so. */
   readonly on: readonly ('public' | 'guarded')[]
   readonly description: string
-  /** The reasons that are shown; `code` may have others. */
-  readonly examples: readonly Code[]
+  /** The reasons that are shown; default: every one that is answered with this status. */
+  readonly codes?: readonly Code[]
   /** Headers by name: whether they are always there. */
   readonly headers?: Readonly<Record<string, boolean>>
 }
@@ -28,7 +28,7 @@ const REFUSED: readonly Refused[] = [
     status: '400',
     on: ['public'],
     description: 'The request could not be read.',
-    examples: ['bad_request'],
+    codes: ['bad_request'],
   },
   {
     name: 'BadRequest',
@@ -36,7 +36,6 @@ const REFUSED: readonly Refused[] = [
     on: ['guarded'],
     description:
       'The request could not be read; with a challenge when its Authorization header is the reason.',
-    examples: ['malformed_credentials', 'bad_request'],
     headers: { [CHALLENGE]: false },
   },
   {
@@ -45,7 +44,6 @@ const REFUSED: readonly Refused[] = [
     on: ['guarded'],
     description:
       'No token, or one that is not accepted, or one of a sign-in that is not strong or recent enough; `code` says why, and the challenge what to ask for.',
-    examples: ['no_credentials', 'expired', 'wrong_audience'],
     headers: { [CHALLENGE]: true },
   },
   {
@@ -53,7 +51,6 @@ const REFUSED: readonly Refused[] = [
     status: '403',
     on: ['guarded'],
     description: 'A good token, but not one that the operation asks for; `code` says what it lacks.',
-    examples: ['insufficient_scope', 'insufficient_role', 'no_permissions'],
     headers: { [CHALLENGE]: true },
   },
   {
@@ -61,7 +58,6 @@ const REFUSED: readonly Refused[] = [
     status: '503',
     on: ['guarded'],
     description: 'Whether the token is good can not be decided now; it may well be. Try again.',
-    examples: ['keys_unavailable'],
     headers: { [RETRY]: true },
   },
   {
@@ -69,9 +65,18 @@ const REFUSED: readonly Refused[] = [
     status: 'default',
     on: ['public', 'guarded'],
     description: 'Whatever else goes wrong.',
-    examples: ['internal_error'],
   },
 ]
+
+/** The reasons for a refusal; what has no row of its own comes under `default`. */
+function codesOf({ status, codes }: Refused): readonly Code[] {
+  if (codes !== undefined) return codes
+  const rows = REFUSED.map(row => row.status)
+  return CODES.filter(code => {
+    const answered = String(MEANINGS[code].status)
+    return (rows.includes(answered) ? answered : 'default') === status
+  })
+}
 
 const PROBLEM = {
   type: 'object',
@@ -99,12 +104,12 @@ function headersOf(code: Code, access: RouteAccess, answerProblem: AnswerProblem
   return {
     [CHALLENGE]: {
       description:
-        'The challenge (RFC 6750 §3): which scopes to ask for, where the metadata of this API is (RFC 9728), and what was wrong.',
+        "The challenge (RFC 6750 §3): which scopes to ask for, where the metadata of this API is (RFC 9728), and what was wrong. When a new sign-in can mend it, also what that must bring: `acr_values` and `max_age` (RFC 9470), or Entra's `claims`, a claims request in base64.",
       schema: { type: 'string', pattern: '^Bearer realm="' },
       example: sent['www-authenticate'],
     },
     [RETRY]: {
-      description: 'Seconds after which to try again (RFC 9110 §10.2.3).',
+      description: 'Seconds after which the same request may be sent again (RFC 9110 §10.2.3).',
       schema: { type: 'string', pattern: '^[0-9]+$' },
       example: sent['retry-after'],
     },
@@ -120,8 +125,9 @@ function commonHeaders(access: RouteAccess, answerProblem: AnswerProblem): Field
 
 /** The examples are written by the writer of the answers, so that they can't differ from them. */
 function describeRefused(known: Known, access: RouteAccess, refused: Refused): Fields {
-  const own = headersOf(refused.examples[0]!, access, known.answerProblem)
-  const examples = refused.examples.map(code => {
+  const codes = codesOf(refused)
+  const own = headersOf(codes[0]!, access, known.answerProblem)
+  const examples = codes.map(code => {
     const { body } = known.answerProblem({ code }, access)
     return [code, { value: JSON.parse(body) as unknown }] as const
   })

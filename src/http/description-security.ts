@@ -3,8 +3,14 @@ import { type Names, ways } from '../token/names.ts'
 import { kindsOf, type RouteAccess } from '../token/policy.ts'
 import type { Fields, Known } from './description-shapes.ts'
 
+/** What an application asks Entra for: everything that an administrator has granted to it. */
+const EVERYTHING = '.default'
+
 /** The ways in which callers of this API get a token. */
-export function securitySchemes({ authority, scopePrefix }: Known, scopes: readonly string[]): Fields {
+export function securitySchemes(
+  { authority, pages = authority, scopePrefix }: Known,
+  scopes: readonly string[],
+): Fields {
   const bearer = {
     type: 'http',
     scheme: 'bearer',
@@ -14,14 +20,32 @@ export function securitySchemes({ authority, scopePrefix }: Known, scopes: reado
   }
   if (authority === undefined) return { bearer }
   const authorizationCode = {
-    authorizationUrl: `${authority}/oauth2/v2.0/authorize`,
-    tokenUrl: `${authority}/oauth2/v2.0/token`,
+    authorizationUrl: `${pages}/oauth2/v2.0/authorize`,
+    tokenUrl: `${pages}/oauth2/v2.0/token`,
     scopes: Object.fromEntries(
       scopes.map(scope => [scopePrefix + scope, `${scope}, on behalf of the signed-in user`]),
     ),
   }
-  const description = 'Microsoft Entra ID: people sign in, by authorization code with PKCE.'
-  return { entra: { type: 'oauth2', description, flows: { authorizationCode } }, bearer }
+  const clientCredentials = {
+    tokenUrl: `${authority}/oauth2/v2.0/token`,
+    scopes: {
+      [scopePrefix + EVERYTHING]: 'every application permission that an administrator has granted',
+    },
+  }
+  return {
+    entra: {
+      type: 'oauth2',
+      description: 'Microsoft Entra ID: people sign in, by authorization code with PKCE.',
+      flows: { authorizationCode },
+    },
+    entraApplication: {
+      type: 'oauth2',
+      description:
+        'Microsoft Entra ID: an application gets a token in its own name, by client credentials. Which application permission the token must carry stands at `bearer`, beside it.',
+      flows: { clientCredentials },
+    },
+    bearer,
+  }
 }
 
 /** Where no name is asked for, none is needed. */
@@ -41,8 +65,10 @@ export function securityOf(access: RouteAccess, { authority, otherIssuers, scope
   const kinds = kindsOf(access)
   const users = kinds.includes('user') ? waysOrNone(access.scope) : []
   const applications = kinds.includes('application') ? waysOrNone(access.role) : []
+  const own = authority !== undefined && { entraApplication: [scopePrefix + EVERYTHING] }
   return [
     ...doors.flatMap(door => users.map(names => ({ [door]: names.map(name => scopePrefix + name) }))),
-    ...applications.map(names => ({ bearer: names })),
+    ...applications.map(names => ({ ...own, bearer: names })),
+    ...(own && otherIssuers ? applications.map(names => ({ bearer: names })) : []),
   ]
 }

@@ -9,6 +9,8 @@ export interface DescriptionSettings {
   readonly publicUrl: string
   /** `<authority>/<tenant>`, when tokens of Entra are accepted. */
   readonly authority: string | undefined
+  /** The same where a browser reaches it, when that is elsewhere. */
+  readonly pages?: string | undefined
   readonly scopePrefix: string
 }
 

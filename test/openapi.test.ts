@@ -9,6 +9,7 @@ import openapiTS, { astToString } from 'openapi-typescript'
 import t from 'tap'
 import ts from 'typescript'
 import { parse } from 'yaml'
+import { MEANINGS } from '../src/http/problem.ts'
 import type { RouteAccess } from '../src/token/policy.ts'
 import { startApi } from './helpers/api.ts'
 import { createCheckAnswer } from './helpers/contract.ts'
@@ -45,7 +46,12 @@ interface Document {
     readonly responses: Record<string, Response>
     readonly securitySchemes: Record<
       string,
-      { flows?: { authorizationCode: { authorizationUrl: string; tokenUrl: string; scopes: object } } }
+      {
+        flows?: {
+          authorizationCode?: { authorizationUrl: string; tokenUrl: string; scopes: object }
+          clientCredentials?: { tokenUrl: string; scopes: object }
+        }
+      }
     >
   }
 }
@@ -184,11 +190,19 @@ t.test('the served description', async t => {
     const document = json.json as Document
     t.equal(document.openapi, '3.1.0')
     t.same(document.servers, [{ url: 'https://api.example.com' }])
-    const { authorizationCode } = document.components.securitySchemes.entra!.flows!
-    t.same(authorizationCode, {
-      authorizationUrl: `${profile.authority}/${profile.tenantId}/oauth2/v2.0/authorize`,
-      tokenUrl: `${profile.authority}/${profile.tenantId}/oauth2/v2.0/token`,
+    const { entra, entraApplication } = document.components.securitySchemes
+    const endpoint = `${profile.authority}/${profile.tenantId}/oauth2/v2.0`
+    t.same(entra!.flows!.authorizationCode, {
+      authorizationUrl: `${endpoint}/authorize`,
+      tokenUrl: `${endpoint}/token`,
       scopes: { [`api://${profile.api.clientId}/Data.Read`]: 'Data.Read, on behalf of the signed-in user' },
+    })
+    t.same(entraApplication!.flows!.clientCredentials, {
+      tokenUrl: `${endpoint}/token`,
+      scopes: {
+        [`api://${profile.api.clientId}/.default`]:
+          'every application permission that an administrator has granted',
+      },
     })
     const { no_credentials } =
       document.components.responses.Unauthorized!.content!['application/problem+json']!.examples!
@@ -209,6 +223,27 @@ t.test('the served description', async t => {
     const metadata = await api.get('/.well-known/oauth-protected-resource')
     const { responses } = document.paths['/.well-known/oauth-protected-resource']!.get!
     t.same(metadata.json, responses['200']!.content!['application/json']!.example)
+  })
+
+  t.test('every reason has an example, at the status that it is answered with', async t => {
+    const document = (await api.get('/openapi.json')).json as Document
+    const { responses } = document.paths['/secure-data']!.get!
+    const shown = Object.entries(responses).flatMap(([status, response]) =>
+      Object.keys(resolved(document, response).content?.['application/problem+json']?.examples ?? {}).map(
+        code => [code, status],
+      ),
+    )
+    const statuses = Object.keys(responses)
+    t.same(
+      Object.fromEntries(shown),
+      Object.fromEntries(
+        Object.entries(MEANINGS).map(([code, { status }]) => [
+          code,
+          statuses.includes(String(status)) ? String(status) : 'default',
+        ]),
+      ),
+    )
+    t.equal(shown.length, Object.keys(MEANINGS).length, 'and one each')
   })
 
   t.test('a server without Entra: tokens are the only way in', async t => {
@@ -241,6 +276,7 @@ t.test('the served description', async t => {
     t.same(document.paths['/secure-data']!.get!.security, [
       { entra: ['orders/Data.Read'] },
       { bearer: ['orders/Data.Read'] },
+      { entraApplication: ['orders/.default'], bearer: ['Data.Read.All'] },
       { bearer: ['Data.Read.All'] },
     ])
     t.same(document.paths['/whoami']!.get!.security, [{ entra: [] }, { bearer: [] }])
@@ -262,17 +298,25 @@ const POLICIES: readonly { access: RouteAccess; security: Record<string, string[
   },
   {
     access: { role: 'R' },
-    security: [{ bearer: ['R'] }],
+    security: [{ entraApplication: ['P/.default'], bearer: ['R'] }],
     says: 'Asks for an application with the application permission `R`; a user is turned away.',
   },
   {
     access: { scope: ['A', 'B'], role: { any: ['R', 'S'] } },
-    security: [{ entra: ['P/A', 'P/B'] }, { bearer: ['R'] }, { bearer: ['S'] }],
+    security: [
+      { entra: ['P/A', 'P/B'] },
+      { entraApplication: ['P/.default'], bearer: ['R'] },
+      { entraApplication: ['P/.default'], bearer: ['S'] },
+    ],
     says: 'Asks for a user with all of the scopes `A`, `B`, or an application with one of the application permissions `R`, `S`.',
   },
   {
     access: { scope: { any: ['A', 'B'] }, role: ['R', 'S'] },
-    security: [{ entra: ['P/A'] }, { entra: ['P/B'] }, { bearer: ['R', 'S'] }],
+    security: [
+      { entra: ['P/A'] },
+      { entra: ['P/B'] },
+      { entraApplication: ['P/.default'], bearer: ['R', 'S'] },
+    ],
     says: 'Asks for a user with one of the scopes `A`, `B`, or an application with all of the application permissions `R`, `S`.',
   },
 ]
@@ -313,7 +357,7 @@ t.test('every route is described as it is guarded', async t => {
   }
 
   t.test('every scope that an operation asks for can be asked for at the sign-in', async t => {
-    const { scopes } = document.components.securitySchemes.entra!.flows!.authorizationCode
+    const { scopes } = document.components.securitySchemes.entra!.flows!.authorizationCode!
     t.same(Object.keys(scopes).sort(), [`${prefix}A`, `${prefix}B`, `${prefix}Data.Read`])
   })
 

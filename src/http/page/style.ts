@@ -1,4 +1,4 @@
-/** Decides how the page of the API description looks where swagger-ui alone would not do: telephones, keyboards, dark rooms, and the page's own parts. */
+/** Decides how the page of the API description looks where swagger-ui alone would not do: telephones, keyboards, contrast, dark rooms, and the page's own parts. */
 
 export const STYLE = `
 :root { color-scheme: light dark; --ink: #1c1f26; --quiet: #5a6170; --card: #fff; --ground: #f4f6fb; --line: #d8dde7;
@@ -38,6 +38,12 @@ body { background: var(--ground) }
 
 .swagger-ui .response-col_links, .swagger-ui .servers-title, .swagger-ui .servers,
   .swagger-ui [for=client_secret_authorizationCode], #client_secret_authorizationCode, .swagger-ui .scope-def { display: none }
+html .swagger-ui .btn.btn.authorize { color: var(--accent); border-color: var(--accent) }
+html .swagger-ui .btn.btn.authorize svg { fill: var(--accent) }
+html .swagger-ui .btn.btn.cancel { color: var(--wrong); border-color: var(--wrong) }
+html .swagger-ui .btn.btn.execute { background: var(--accent); border-color: var(--accent) }
+html .swagger-ui .opblock.opblock-get .opblock-summary-method { background: var(--accent) }
+html .swagger-ui .info a { color: var(--accent) }
 .swagger-ui .info { margin: 30px 0 }
 .swagger-ui .scheme-container { padding: 12px 0 }
 .swagger-ui .dialog-ux .modal-ux-content { max-height: calc(100vh - 8rem) }

@@ -2,21 +2,25 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { runExplain } from '../src/cli/explain.ts'
-import { FIXED_CODES } from '../src/cli/explain-fixes.ts'
+import { investigate } from '../src/cli/explain-case.ts'
+import { type Case, FIXED_CODES, fixOf } from '../src/cli/explain-fixes.ts'
 import { clean } from '../src/cli/explain-input.ts'
 import { createOpenJudge } from '../src/cli/explain-server.ts'
 import { writeToken } from '../src/cli/explain-text.ts'
 import { ALL_CHECKS, SHOWN } from '../src/cli/explain-token.ts'
 import { showClock, showDate, showDuration, showValue } from '../src/cli/explain-values.ts'
 import type { In, Io } from '../src/cli/io.ts'
-import { CODES, type Code } from '../src/errors.ts'
+import { CODES, type Code, type Refusal } from '../src/errors.ts'
 import { MINT_KINDS, type MintKind } from '../src/local-tenant/mint.ts'
 import type { LocalTenant } from '../src/local-tenant/tenant.ts'
+import type { Jws } from '../src/token/jws.ts'
 import { type Api, startApi, startTenant, trusting } from './helpers/api.ts'
 import { exampleIn, exampleOf, withExample } from './helpers/code-pages.ts'
 import { bare, createKey, serveDocuments, startEntraIssuer, startIssuer } from './helpers/issuer.ts'
@@ -356,6 +360,11 @@ t.test('other issuers: their own words', async t => {
     ],
     [issuer.issue({ claims: { cnf: { jkt: 'x' } } }), /bound to a key of the client/],
     [issuer.issue({ header: { alg: 'RS512' } }), /Have the issuer sign with RS256/],
+    [issuer.issue({ claims: { sub: 5 } }), /The claim sub has a form that is not allowed/],
+    [
+      issuer.issue({ key: createKey('RS256', 'nobody') }),
+      /publishes 1 keys, and not this one: the token is older than a change of keys, or of another environment, or forged\. Get a new token\.\n/,
+    ],
   ]
   for (const [token, says] of cases) {
     const told = await run([token], { env })
@@ -368,6 +377,57 @@ t.test('other issuers: their own words', async t => {
   const told = await run([nested], { env })
   t.match(told.out, /received \[token\]/)
   t.notMatch(told.out, '\u001b')
+})
+
+t.test('the words of the rest: what no token of the local tenant comes to', async t => {
+  const nothing = {
+    claims: {},
+    parts: 3,
+    issuer: undefined,
+    issuers: [],
+    tenant: undefined,
+    tenants: [],
+    scopes: [],
+    nowSeconds: 0,
+    aheadSeconds: undefined,
+    customKeyOf: undefined,
+    failure: undefined,
+    offline: false,
+    local: false,
+  }
+  const fix = (refusal: Refusal, over: Partial<Case> = {}) => fixOf({ ...nothing, refusal, ...over })
+  for (const code of FIXED_CODES) t.match(fix({ code }), /^[A-Zv][^{}]{20,}\.$/, code)
+  t.match(fix({ code: 'wrong_token_type', about: 'typ' }), /This signed JWT is no access token/)
+  t.match(fix({ code: 'untrusted_issuer', about: 'tid' }), /iss and tid name different tenants/)
+  t.match(fix({ code: 'graph_token' }), /ask for scope a scope of this API instead/)
+  t.match(fix({ code: 'expired' }), /The issuer's clock could not be read/)
+  t.match(fix({ code: 'insufficient_scope', expected: ['A', 'B'] }), /ask for scope A, B \(/)
+  t.match(fix({ code: 'keys_unavailable' }), /asked for its keys: no answer/)
+  t.match(fix({ code: 'keys_unavailable' }, { offline: true }), /no key for this issuer: no usable key/)
+  t.match(fix({ code: 'insufficient_authentication' }), /set clientCapabilities to CP1/)
+  t.match(fix({ code: 'insufficient_authentication', stepUp: { claims: '{}' } }), /Conditional Access/)
+  t.match(
+    fix({ code: 'insufficient_authentication', stepUp: { acrValues: ['x'] } }),
+    /acr_values and max_age/,
+  )
+  const caller = (received: string) => fix({ code: 'wrong_caller_kind', received, expected: 'x' })
+  t.match(caller('application'), /sign a person in/)
+  t.match(caller('user'), /call as an application/)
+  t.match(fix({ code: 'internal_error' }), /nothing to do with the token; the log/)
+})
+
+t.test('an issuer that fails while it is asked more: less is told, nothing is made up', async t => {
+  const tenant = await startTenant(t)
+  const io = { env: {}, localTenant: tenant.profile } as unknown as Io
+  const judge = await createOpenJudge()(io)
+  t.teardown(() => judge.close())
+  const jws = { header: { alg: 'RS256' }, claims: {} } as Jws
+  const match = { issuer: judge.issuers[0]!, tenant: undefined }
+  const facts = (code: Code) => investigate({ code }, jws, match, judge)
+  t.same(await facts('keys_unavailable'), { failure: undefined }, 'back again')
+  tenant.goDown()
+  t.match(await facts('keys_unavailable'), { failure: /openid-configuration could not be read: / })
+  t.same(await facts('expired'), { aheadSeconds: undefined })
 })
 
 t.test('clocks: compared with the issuer where it matters', async t => {
@@ -414,9 +474,11 @@ t.test('--jwks: judged without a network', async t => {
   )
   const stranger = tenant.issue({ claims: { iss: 'https://other.example' } })
   t.match((await run([stranger, ...file('keys.json')], world)).out, /401 untrusted_issuer/)
+  t.match((await run(['a.b.c', ...file('keys.json')], world)).out, /401 malformed_token/)
 
   const many = { ...trusting(tenant), AZURE_TENANT_ID: 'common', ALLOWED_TENANTS: '*' }
   t.equal((await run([tenant.issue(), ...file('keys.json')], { env: many })).code, 0, 'many tenants')
+  t.match((await run([await tenant.mint('expired'), ...file('keys.json')], { env: many })).out, /401 expired/)
   t.equal(tenant.requests.length, asked, 'nothing was asked')
 
   const issuer = await startIssuer(t, { keys: [key], audience: 'api://orders' })
@@ -468,14 +530,17 @@ t.test('the token comes in', async t => {
 
   t.test('from a prompt: nothing shown, the terminal as it was', async t => {
     const modes: boolean[] = []
-    const terminal = (...keys: string[]): In =>
+    const terminal = (...keys: (string | Uint8Array)[]): In =>
       Object.assign(from(...keys), { isTTY: true, setRawMode: (raw: boolean) => modes.push(raw) })
     const told = await run(['-'], { stdin: terminal('x\u007f', token, '\r'), localTenant, isTTY: true })
     t.equal(told.code, 0)
     t.match(told.err, /^Paste the token and press Enter \(it is not shown\): \n$/)
     t.same(modes, [true, false])
     keepsSecret(t, token, told)
-    t.match(await run(['-'], { stdin: terminal('\u0003'), localTenant }), { code: 2, err: /stopped/ })
+    t.match(await run(['-'], { stdin: terminal(Buffer.from('\u0003')), localTenant }), {
+      code: 2,
+      err: /stopped/,
+    })
     t.match(await run(['-'], { stdin: terminal(), localTenant }), { code: 2, err: /no token came/ })
     t.match(await run(['-'], { stdin: terminal('x'.repeat(300_000)), localTenant }), { code: 2 })
     t.same(modes.slice(2), [true, false, true, false, true, false])
@@ -592,6 +657,8 @@ t.test('the configuration, without a token', async t => {
     t.match(await failing({ env }), [{ check: 'reachable', found: /ECONNREFUSED/, fix: /HTTPS_PROXY/ }])
     tenant.goDown()
     t.match((await failing({ localTenant: profile }))[0], { check: 'reachable', fix: /npm run dev/ })
+    const gone = { AZURE_AUTHORITY_HOST: 'http://127.0.0.1:9', AZURE_TENANT_ID: GUID, AZURE_CLIENT_ID: GUID }
+    t.match((await failing({ env: gone }))[0], { check: 'reachable', fix: /Check AZURE_AUTHORITY_HOST/ })
     const token = tenant.issue()
     const told = await explain(t, tenant, token)
     t.match(told.out, /503 keys_unavailable[\s\S]*The issuer can't be asked for its keys: /)
@@ -642,6 +709,31 @@ t.test('the configuration, without a token', async t => {
     ])
   })
 
+  t.test(
+    'documents through a cache, or without a date, or without end: no clock is read from them',
+    async t => {
+      let answer = (response: ServerResponse): unknown => response.setHeader('age', '60')
+      const server = createServer((_, response) => {
+        answer(response)
+        response.end(JSON.stringify({ issuer: origin, jwks_uri: 'http://127.0.0.1:9/keys' }))
+      })
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      t.teardown(() => server.close())
+      const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+      const env = { ISSUERS: origin, AUDIENCE: 'x' }
+      t.match(
+        (await run([], { env })).out,
+        /✗ keys usable .*could not be reached: fetch failed: bad port[\s\S]*· clock +not reached/,
+      )
+      answer = response => {
+        response.sendDate = false
+      }
+      t.match((await run([], { env })).out, /· clock +not reached/)
+      answer = response => response.write(' '.repeat(600_000))
+      t.match((await failing({ env }))[0], { check: 'reachable', found: /more than 524288 bytes/ })
+    },
+  )
+
   t.test('v1 switched off by the authority: no failure', async t => {
     const entra = await startEntraIssuer(t, { tenant: PARTNER, audience: GUID, key: createKey('RS256') })
     entra.documents.delete(`/${PARTNER}/.well-known/openid-configuration`)
@@ -655,6 +747,10 @@ t.test('the configuration, without a token', async t => {
     const env = (AUDIENCE: string) => ({ env: { ...trusting(tenant), AUDIENCE }, localTenant: profile })
     t.match(await failing(env('api://orders')), [
       { check: 'audience', fix: /v2 tokens always carry the Appl/ },
+    ])
+    const unnamed = { ...trusting(tenant), AZURE_CLIENT_ID: '', AUDIENCE: 'api://orders' }
+    t.match(await failing({ env: unnamed, localTenant: profile }), [
+      { check: 'audience', fix: /add it to AUDIENCE/ },
     ])
     t.match(await failing(env(GUID)), [
       { check: 'audience', fix: /v1 tokens mostly carry the Application ID URI/ },
@@ -682,21 +778,42 @@ t.test('the configuration, without a token', async t => {
   })
 })
 
-t.test('the process: token into explain, by a pipe', async t => {
+t.test('the process', async t => {
   const tenant = await startTenant(t)
   const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
-  const cwd = t.testdir({ '.local-tenant': { 'profile.json': JSON.stringify(tenant.profile) } })
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(AZURE|TOKEN|ISSUERS|AUDIENCE)/.test(name),
   )
-  const child = spawn(process.execPath, [...process.execArgv, main, 'token', 'explain', '-'], {
-    cwd,
-    env: Object.fromEntries(inherited),
+  const spawnExplain = async (words: string[], cwd: string, env: object, stdin = '') => {
+    const child = spawn(process.execPath, [...process.execArgv, main, 'token', 'explain', ...words], {
+      cwd,
+      env: { ...Object.fromEntries(inherited), ...env },
+    })
+    child.stdin.end(stdin)
+    const [out, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')])
+    return { code, out }
+  }
+
+  t.test('token into explain, by a pipe', async t => {
+    const cwd = t.testdir({ '.local-tenant': { 'profile.json': JSON.stringify(tenant.profile) } })
+    const { code, out } = await spawnExplain(['-'], cwd, {}, await tenant.mint('expired'))
+    t.equal(code, 1)
+    t.match(out, /401 expired: The token has expired\.\n +fix: Expired 60 min ago/)
   })
-  child.stdin.end(await tenant.mint('expired'))
-  const [out, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')])
-  t.equal(code, 1)
-  t.match(out, /401 expired: The token has expired\.\n +fix: Expired 60 min ago/)
+
+  // As a process of its own: on Node 20 a failed TLS verification keeps a process from exiting by itself.
+  t.test('a certificate that nobody vouches for: named, and where to trust it', async t => {
+    const env = { ...trusting(tenant), LOCAL_TENANT_STATE: '/nonexistent' }
+    const { code, out } = await spawnExplain([], t.testdir(), env)
+    t.equal(code, 1)
+    t.match(out, /✗ reachable +(SELF_SIGNED_CERT|UNABLE_TO)_[A-Z_]+: .*\n +fix .*NODE_EXTRA_CA_CERTS/)
+  })
+})
+
+t.test('a fault of our own: not taken for an answer', async t => {
+  const open = () => Promise.reject(new Error('a fault'))
+  const io = { env: {}, stdout: {} } as unknown as Io
+  await t.rejects(runExplain([], io, open), { message: 'a fault' })
 })
 
 t.test('docs/codes: a page for every reason, and what it shows is what the server does', async t => {

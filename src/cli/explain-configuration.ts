@@ -1,6 +1,5 @@
 /** Decides what is told of a configuration: whether each issuer can be asked and is who it should be, and whether the rest can work. */
 import { GUID, type TrustedIssuer } from '../token/issuers.ts'
-import { FetchFailure } from '../token/keys/exchange.ts'
 import type { Discovery, Judge } from './explain-judge.ts'
 import { showClock, showText, showValue } from './explain-values.ts'
 
@@ -10,6 +9,7 @@ export interface ConfigurationCheck {
   readonly about: string
   readonly check: string
   readonly outcome: 'passed' | 'failed' | 'not reached'
+  /** Absent when the check was not reached. */
   readonly found?: string
   readonly fix?: string
 }
@@ -64,11 +64,10 @@ async function checkIssuer(issuer: TrustedIssuer, judge: Judge): Promise<Configu
 
   const set = await judge.fetchKeys(issuer).catch((error: Error) => error)
   if (set instanceof Error) {
-    const found = set instanceof FetchFailure ? set.message : causeOf(set)
     add(
       'keys usable',
       false,
-      showText(found),
+      causeOf(set),
       'The server has no keys either, and answers 503. Look at the jwks_uri of the discovery document.',
     )
   } else {

@@ -1,6 +1,6 @@
 /** Decides what is answered in an issuer's place when its keys come from a file: no byte leaves the machine. */
 import { readFile } from 'node:fs/promises'
-import { Agent, type Dispatcher } from 'undici'
+import { type Dispatcher, MockAgent } from 'undici'
 import { isRefusal } from '../errors.ts'
 import type { FindIssuer } from '../token/issuers.ts'
 import { decodeJws } from '../token/jws.ts'
@@ -24,13 +24,11 @@ export async function readJwks(file: string): Promise<unknown> {
  *
  * @returns by address; none when the token names no trusted issuer
  */
-export function offlineDocuments(
-  { keys, token }: OfflineKeys,
-  findIssuer: FindIssuer,
-): ReadonlyMap<string, object> {
+function documentsOf({ keys, token }: OfflineKeys, findIssuer: FindIssuer): ReadonlyMap<string, object> {
   const jws = decodeJws(token)
-  const match = isRefusal(jws) ? jws : findIssuer(jws.claims.iss)
-  if (isRefusal(jws) || isRefusal(match)) return new Map()
+  if (isRefusal(jws)) return new Map()
+  const match = findIssuer(jws.claims.iss, jws.claims)
+  if (isRefusal(match)) return new Map()
   const iss = jws.claims.iss as string
   const general = match.tenant === undefined ? iss : iss.replace(match.tenant, '{tenantid}')
   // The configuration decides which form the document may have: one tenant's, or the one for many.
@@ -43,31 +41,27 @@ export function offlineDocuments(
   ])
 }
 
-/** A dispatcher that answers from these documents and never connects. */
-export function createOfflineDispatcher(documents: () => ReadonlyMap<string, object>): Dispatcher {
-  return new Agent().compose(() => ({ path, origin = '' }, handler) => {
-    const document = documents().get(new URL(path, origin).href)
-    const controller: Dispatcher.DispatchController = {
-      aborted: false,
-      paused: false,
-      reason: null,
-      abort: () => undefined,
-      pause: () => undefined,
-      resume: () => undefined,
-      rawHeaders: [],
-      rawTrailers: [],
+/** An issuer that is played by a file: a dispatcher that answers from it and never connects. */
+export interface Offline {
+  readonly dispatcher: Dispatcher
+  /** Puts the file in the place of the issuer's documents, once it is known who is trusted. */
+  readonly serve: (findIssuer: FindIssuer) => void
+}
+
+/** Plays the issuer of a token with the keys of a file. */
+export function createOffline(offline: OfflineKeys): Offline {
+  const dispatcher = new MockAgent()
+  dispatcher.disableNetConnect()
+  const headers = { 'content-type': 'application/json' }
+  const serve = (findIssuer: FindIssuer): void => {
+    for (const [address, document] of documentsOf(offline, findIssuer)) {
+      const { origin, pathname, search } = new URL(address)
+      dispatcher
+        .get(origin)
+        .intercept({ path: pathname + search })
+        .reply(200, document, { headers })
+        .persist()
     }
-    queueMicrotask(() => {
-      if (document === undefined) {
-        handler.onResponseError?.(controller, new Error('not in the file of --jwks'))
-        return
-      }
-      const headers = { 'content-type': 'application/json' }
-      handler.onRequestStart?.(controller, {})
-      handler.onResponseStart?.(controller, 200, headers, 'OK')
-      handler.onResponseData?.(controller, Buffer.from(JSON.stringify(document)))
-      handler.onResponseEnd?.(controller, {})
-    })
-    return true
-  })
+  }
+  return { dispatcher, serve }
 }

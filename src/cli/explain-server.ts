@@ -4,11 +4,10 @@ import { buildApp, createDispatcher } from '../app.ts'
 import { type Config, type Environment, readConfig } from '../config.ts'
 import { Misconfigured } from '../errors.ts'
 import { createLogger } from '../http/log.ts'
-import type { FindIssuer } from '../token/issuers.ts'
 import { systemClock } from '../token/keys/clock.ts'
 import { createKeyFetch } from '../token/keys/fetch.ts'
 import type { Discovery, Judge, OpenJudge, Route } from './explain-judge.ts'
-import { createOfflineDispatcher, offlineDocuments } from './explain-offline.ts'
+import { createOffline } from './explain-offline.ts'
 import type { Io } from './io.ts'
 import type { LocalTenant } from './local.ts'
 import { findLocal, namesNoTenant } from './settings.ts'
@@ -61,17 +60,14 @@ export function createOpenJudge(now: () => number = systemClock.now): OpenJudge 
   const clock = { ...systemClock, now }
   return async (io, offline) => {
     const { config, local } = readEnvironment(io)
-    let find: FindIssuer | undefined
-    const dispatcher =
-      offline === undefined
-        ? createDispatcher(config, findAuthority(io, local))
-        : createOfflineDispatcher(() => (find === undefined ? new Map() : offlineDocuments(offline, find)))
+    const file = offline && createOffline(offline)
+    const dispatcher = file?.dispatcher ?? createDispatcher(config, findAuthority(io, local))
     // What was kept from before would hide an issuer that can't be reached, and nothing is to be written.
     const trustSettings = { ...config.trust, keysCacheFile: undefined }
     const log = createLogger('silent')
     const app = await buildApp({ ...config, trust: trustSettings }, { log, clock, dispatcher })
     const { trust, issuers, findIssuer, authenticate, enforce, routes, answerProblem } = app.protectedResource
-    find = findIssuer
+    file?.serve(findIssuer)
     await app.ready()
 
     const discover: Judge['discover'] = async issuer => {

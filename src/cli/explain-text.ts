@@ -96,7 +96,7 @@ export function writeConfiguration({ checks, accepted }: ConfigurationReport, pa
   for (const { about, check, outcome, found, fix } of checks) {
     if (about !== last) lines.push(...(last === undefined ? [] : ['']), paint('bold', about))
     last = about
-    lines.push(line(paint, outcome, check, outcome === 'not reached' ? 'not reached' : (found ?? '')))
+    lines.push(line(paint, outcome, check, found ?? 'not reached'))
     if (fix !== undefined) lines.push(beneath('fix', fix))
   }
   const failed = checks.filter(({ outcome }) => outcome === 'failed').length

@@ -92,7 +92,7 @@ export async function explainToken(token: string, judge: Judge): Promise<TokenRe
 
   const decoded = decodeJws(token)
   const jws = isRefusal(decoded) ? undefined : decoded
-  const found = jws && judge.findIssuer(jws.claims.iss)
+  const found = jws && judge.findIssuer(jws.claims.iss, jws.claims)
   const match = found && !isRefusal(found) ? found : undefined
   const facts = isRefusal(outcome) ? await investigate(outcome, jws, match, judge) : {}
   const describe = (refusal: Refusal, access?: Exclude<RouteAccess, 'public'>): RefusalReport => {

@@ -18,7 +18,7 @@ export function showValue(value: unknown): string {
   if (Array.isArray(value) && value.every(item => typeof item === 'string')) {
     return value.length === 0 ? 'none' : showText(value.join(', '))
   }
-  return showText(typeof value === 'string' ? value : (JSON.stringify(value) ?? typeof value))
+  return showText(typeof value === 'string' ? value : JSON.stringify(value))
 }
 
 /** `45 s`, `3 min`, `2 h`, `4 days`. */

@@ -21,7 +21,13 @@ const api = await startApi(t, {
   env: { PUBLIC_URL: 'http://127.0.0.1:3000', DOCS_CLIENT_ID: profile.publicClient.clientId },
   world: { pages: { origin: profile.pages, people: profile.people } },
 })
-tenant.setDocsOrigins([api.url])
+/** At a tenant whose people nobody knows beforehand. */
+const strange = await startApi(t, {
+  tenant,
+  env: { DOCS_CLIENT_ID: profile.publicClient.clientId },
+  world: { pages: { origin: profile.pages, people: [] } },
+})
+tenant.setDocsOrigins([api.url, strange.url])
 /** A server on which nobody has set DOCS_CLIENT_ID. */
 const plain = await startApi(t, { tenant })
 
@@ -295,17 +301,25 @@ t.test('in a browser that trusts nothing', { skip }, async t => {
     t.same(complaints, [])
   })
 
-  await t.test('a sign-in that is cancelled: the page says so', async t => {
-    const { page, complaints } = await openDocs(t, browser, api)
-    await page.getByRole('button', { name: 'Authorize' }).first().click()
-    const [popup] = await Promise.all([
-      page.waitForEvent('popup'),
-      page.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click(),
-    ])
-    await popup.getByRole('button', { name: 'Cancel' }).click()
-    await page.getByText(/^The sign-in failed: .*AADSTS65004/).waitFor()
-    t.same(complaints, [])
-  })
+  await t.test(
+    'where people are not known beforehand: one button, and the tenant asks; a refusal there is told',
+    async t => {
+      const { page, complaints } = await openDocs(t, browser, strange)
+      const signIn = async (button: RegExp): Promise<void> => {
+        const [popup] = await Promise.all([
+          page.waitForEvent('popup'),
+          page.getByRole('button', { name: 'Sign in', exact: true }).click(),
+        ])
+        await popup.getByRole('button', { name: button }).click()
+      }
+      await signIn(/Cancel/)
+      await page.getByText(/^The sign-in failed: .*AADSTS65004/).waitFor()
+      await signIn(/Gus Babbage/)
+      await page.getByText('Signed in.').waitFor()
+      t.match(await call(page, 'getSecureData'), 'Hello Gus Babbage')
+      t.same(complaints, [])
+    },
+  )
 
   await t.test('by keys alone: sign in, call, read, close', async t => {
     const { page, complaints } = await openDocs(t, browser, api)

@@ -38,8 +38,8 @@ body { background: var(--ground) }
 
 .swagger-ui .response-col_links, .swagger-ui .servers-title, .swagger-ui .servers,
   .swagger-ui [for=client_secret_authorizationCode], #client_secret_authorizationCode, .swagger-ui .scope-def { display: none }
-html .swagger-ui .btn.btn.authorize { color: var(--accent); border-color: var(--accent) }
-html .swagger-ui .btn.btn.authorize svg { fill: var(--accent) }
+html .swagger-ui .btn.btn.btn.authorize { color: var(--accent); border-color: var(--accent) }
+html .swagger-ui .btn.btn.btn.authorize svg { color: inherit }
 html .swagger-ui .btn.btn.cancel { color: var(--wrong); border-color: var(--wrong) }
 html .swagger-ui .btn.btn.execute { background: var(--accent); border-color: var(--accent) }
 html .swagger-ui .opblock.opblock-get .opblock-summary-method { background: var(--accent) }

@@ -3,13 +3,11 @@ import { readFile } from 'node:fs/promises'
 import helmet from '@fastify/helmet'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
-import { CODES } from '../../errors.ts'
 import { showDocument } from '../page/document.ts'
 import { pageHeaders, RETURN_HEADERS } from '../page/headers.ts'
 import { ICON } from '../page/icon.ts'
 import { REMEDIES } from '../page/remedies.ts'
 import { STYLE } from '../page/style.ts'
-import { MEANINGS } from '../problem.ts'
 
 /** Somebody whom the page offers to sign in as. */
 export interface DocsPerson {
@@ -41,13 +39,10 @@ const FOLDER = new URL('../page/browser/', import.meta.url)
 const open = { config: { access: 'public' as const }, schema: { hide: true } }
 
 /** What the scripts of the page read. */
-function pageFacts({ signIn }: DocsSettings): object {
-  const refusals = CODES.map(code => [code, { meaning: MEANINGS[code].detail, remedy: REMEDIES[code] }])
-  return {
-    refusals: Object.fromEntries(refusals),
-    ...(signIn && { signIn: { clientId: signIn.clientId, people: signIn.people } }),
-  }
-}
+const pageFacts = ({ signIn }: DocsSettings): object => ({
+  remedies: REMEDIES,
+  ...(signIn && { signIn: { clientId: signIn.clientId, people: signIn.people } }),
+})
 
 /** `GET /docs` and what belongs to it, with headers of their own. */
 async function addPage(app: FastifyInstance, settings: DocsSettings): Promise<void> {

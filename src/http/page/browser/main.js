@@ -2,13 +2,13 @@
 import { addRefusalPanel } from './refusal-panel.js'
 import { addSignIn } from './sign-in.js'
 
-/** @typedef {{ refusals: import('./refusal-panel.js').Refusals, signIn?: import('./sign-in.js').SignIn }} Facts */
+/** @typedef {{ remedies: import('./refusal-panel.js').Remedies, signIn?: import('./sign-in.js').SignIn }} Facts */
 
 /** @returns {Promise<Facts>} */
 const fetchFacts = async () => (await fetch(new URL('facts.json', import.meta.url))).json()
 
 const facts = fetchFacts()
-const show = addRefusalPanel(facts.then(({ refusals }) => refusals))
+const show = addRefusalPanel(facts.then(({ remedies }) => remedies))
 
 /** @type {ReturnType<typeof addSignIn> | undefined} */
 let signIn

@@ -106,7 +106,9 @@ export function addSignIn(system, { clientId, people }) {
     /** @param {string} [name] */
     cameIn: name => say(name === undefined ? 'Signed in.' : `Signed in as ${name}.`, true),
     wentOut: () => say('Not signed in.', false),
-    /** @param {string} message */
-    failed: message => say(`The sign-in failed: ${message}`, false),
+    /** Whoever was signed in still is. @param {string} message */
+    failed: message => {
+      said.textContent = `The sign-in failed: ${message}`
+    },
   }
 }

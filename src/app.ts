@@ -3,12 +3,14 @@ import { createSecureContext, rootCertificates } from 'node:tls'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { type Dispatcher, EnvHttpProxyAgent } from 'undici'
 import type { Config } from './config.ts'
+import { addDownstream } from './downstream/downstream.ts'
 import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
 import { addDescription } from './http/description.ts'
 import { createLogger } from './http/log.ts'
 import { protect } from './http/protect.ts'
 import { addDocs, type DocsPerson, type DocsSettings } from './http/routes/docs.ts'
 import { addHealth } from './http/routes/health.ts'
+import { addMe } from './http/routes/me.ts'
 import { addMetadata } from './http/routes/metadata.ts'
 import { addSecureData } from './http/routes/secure-data.ts'
 import { addWhoami } from './http/routes/whoami.ts'
@@ -103,6 +105,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     handleErrors: false,
   })
   addAnswers(app)
+  addDownstream(app, config.downstream, { ...outside, dispatcher })
   const { trust } = app.protectedResource
   const { entra } = trust
   await addDescription(app, {
@@ -115,6 +118,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   })
   addSecureData(app)
   addWhoami(app)
+  if (app.downstream.desk !== undefined) addMe(app)
   addHealth(app)
   addMetadata(app, TITLE)
   await addDocs(app, docsSettings(config, entra?.authority, pages))

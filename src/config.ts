@@ -1,6 +1,7 @@
 /** Decides what the environment means: one frozen configuration, or every problem with it at once. */
 import { isIP } from 'node:net'
 import { Misconfigured, type Problem } from './errors.ts'
+import { type Downstream, readDownstream } from './token/own-credential.ts'
 import { quote, readTrust, type TrustSettings } from './token/trust.ts'
 
 /** Variables as the process has them. */
@@ -10,6 +11,8 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export interface Config {
   /** Whose tokens are accepted, and how this API calls itself. */
   readonly trust: TrustSettings
+  /** With what this API calls on behalf of its callers. */
+  readonly downstream: Downstream
   readonly host: string
   readonly port: number
   readonly logLevel: string
@@ -146,6 +149,19 @@ export function readConfig(env: Environment): Config {
   const checked = readTrust(trust, variableName)
   if (!('others' in checked)) problems.push(...checked)
 
+  const downstream = readDownstream(
+    {
+      azureClientSecret: text('AZURE_CLIENT_SECRET'),
+      azureClientCertificatePath: text('AZURE_CLIENT_CERTIFICATE_PATH'),
+      azureFederatedTokenFile: text('AZURE_FEDERATED_TOKEN_FILE'),
+      azureManagedIdentityClientId: text('AZURE_MANAGED_IDENTITY_CLIENT_ID'),
+      graphUrl: text('GRAPH_URL'),
+    },
+    trust,
+    variableName,
+  )
+  if (!('graphUrl' in downstream)) problems.push(...downstream)
+
   const proxies = {
     https: text('HTTPS_PROXY') ?? text('https_proxy'),
     http: text('HTTP_PROXY') ?? text('http_proxy'),
@@ -161,9 +177,10 @@ export function readConfig(env: Environment): Config {
       example: 'http://proxy:3128',
     })
   }
-  if (problems.length > 0) throw new Misconfigured(problems)
+  if (problems.length > 0 || !('graphUrl' in downstream)) throw new Misconfigured(problems)
   return Object.freeze({
     trust: Object.freeze(trust),
+    downstream: Object.freeze(downstream),
     host,
     port,
     logLevel,

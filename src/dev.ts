@@ -17,6 +17,8 @@ const GRACE_MS = 2000
 const PROBE_MS = 1000
 /** sysexits.h: EX_CONFIG. */
 const EXIT_CONFIG = 78
+const ELSEWHERE =
+  /^(AZURE_.*|ALLOWED_.*|ISSUERS.*|AUDIENCE|TOKEN_VERSIONS|SCOPE_PREFIX|PUBLIC_URL|HOST|GRAPH_URL|DOCS_CLIENT_ID)$/
 const EXAMPLE_GUID = '11111111-2222-3333-4444-555555555555'
 
 /** A port that nobody listens on. */
@@ -46,12 +48,7 @@ async function listenFrom(
 
 /** What of the environment counts here: nothing that would point to another tenant. */
 function ignored(env: Environment): string[] {
-  return Object.keys(env).filter(
-    name =>
-      /^(AZURE_|ALLOWED_|ISSUERS|AUDIENCE$|TOKEN_VERSIONS$|SCOPE_PREFIX$|PUBLIC_URL$|HOST$|DOCS_CLIENT_ID$)/.test(
-        name,
-      ) && env[name] !== '',
-  )
+  return Object.keys(env).filter(name => ELSEWHERE.test(name) && env[name] !== '')
 }
 
 /** Settings of the server beside a tenant; whatever is wrong with them is known before anything starts. */
@@ -102,6 +99,8 @@ async function develop(env: Environment): Promise<void> {
           AZURE_TENANT_ID: profile.tenantId,
           AZURE_CLIENT_ID: profile.api.clientId,
           DOCS_CLIENT_ID: profile.publicClient.clientId,
+          AZURE_CLIENT_SECRET: profile.api.clientSecret,
+          GRAPH_URL: profile.graph,
         },
       ),
       { ca: profile.ca, pages: { origin: profile.pages, people: profile.people } },
@@ -126,6 +125,7 @@ The API is guarded by the local tenant ${profile.authority}/${profile.tenantId}
   API description   ${url}/docs
   call it           curl -H "Authorization: Bearer $(npm run -s token)" ${url}/secure-data
   as a person       curl -H "Authorization: Bearer $(npm run -s token -- interactive --as ada)" ${url}/secure-data
+  on their behalf   curl -H "Authorization: Bearer $(npm run -s token -- --as ada)" ${url}/me
   people            ${profile.people.map(({ handle, about }) => `${handle}: ${about}`).join('\n                    ')}
 
 Every refused request is logged below with the reason. Stop with Ctrl-C.

@@ -1,9 +1,13 @@
 /** Decides what others may import: the plugin, the types, the errors. */
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { addDownstream, type DownstreamWorld } from './downstream/downstream.ts'
+import { Misconfigured } from './errors.ts'
 import { type ProtectedResourceOptions as GuardOptions, protect } from './http/protect.ts'
 import { addMetadata } from './http/routes/metadata.ts'
+import { type DownstreamSettings, readDownstream } from './token/own-credential.ts'
 
+export { type Api, type ApiAnswer, type ApiCall, type ApiOptions, callOn } from './downstream/call-on.ts'
 export {
   CODES,
   type Code,
@@ -23,13 +27,24 @@ export type { Policy, RouteAccess } from './token/policy.ts'
 export type { Acrs } from './token/step-up.ts'
 
 /** Options of the plugin. Without a tenant, an issuer or an audience it does not start. */
-export interface ProtectedResourceOptions extends GuardOptions {
+export interface ProtectedResourceOptions
+  extends GuardOptions,
+    DownstreamSettings,
+    Pick<DownstreamWorld, 'downstreamTokens'> {
   /** Name of this API in its metadata (RFC 9728). Plugin option only. Default `protected-resource`. */
   readonly resourceName?: string
 }
 
 async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): Promise<void> {
-  await app.register(protect, options)
+  const downstream = readDownstream(options, options, setting => `option ${setting}`)
+  const problems = 'graphUrl' in downstream ? [] : downstream
+  try {
+    await app.register(protect, options)
+  } catch (error) {
+    throw error instanceof Misconfigured ? new Misconfigured([...error.problems, ...problems]) : error
+  }
+  if (!('graphUrl' in downstream)) throw new Misconfigured(problems)
+  addDownstream(app, downstream, options)
   addMetadata(app, options.resourceName ?? 'protected-resource')
 }
 

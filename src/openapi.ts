@@ -6,6 +6,8 @@ import { readConfig } from './config.ts'
 const EXAMPLE = {
   AZURE_TENANT_ID: '11111111-2222-3333-4444-555555555555',
   AZURE_CLIENT_ID: '66666666-7777-8888-9999-000000000000',
+  // Without a credential there is no /me.
+  AZURE_CLIENT_SECRET: 'example',
   PUBLIC_URL: 'https://api.example.org',
   LOG_LEVEL: 'silent',
   // The application asks for its tenant's keys as soon as it is ready; behind port 9 nobody hears it.

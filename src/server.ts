@@ -26,6 +26,7 @@ async function serve(): Promise<void> {
     url,
     publicUrl: trust.publicUrl,
     issuers: keys().map(({ issuer }) => issuer),
+    onBehalfOf: app.downstream.state,
   })
 }
 

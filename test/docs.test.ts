@@ -17,7 +17,12 @@ const { profile } = tenant
 /** As `npm run dev` puts the two side by side. */
 const api = await startApi(t, {
   tenant,
-  env: { PUBLIC_URL: 'http://127.0.0.1:3000', DOCS_CLIENT_ID: profile.publicClient.clientId },
+  env: {
+    PUBLIC_URL: 'http://127.0.0.1:3000',
+    DOCS_CLIENT_ID: profile.publicClient.clientId,
+    AZURE_CLIENT_SECRET: profile.api.clientSecret,
+    GRAPH_URL: profile.graph,
+  },
   world: { pages: { origin: profile.pages, people: profile.people } },
 })
 /** At a tenant whose people nobody knows beforehand. */
@@ -276,6 +281,8 @@ t.test('in a browser that trusts nothing', { skip }, async t => {
     await page.locator('.close-modal').click()
     t.match(await call(page, 'getSecureData'), 'Hello Ada Lovelace, this is protected data.')
     t.match(await panelOf(page).innerText(), /GET \/secure-data was answered 200\./)
+    t.match(await call(page, 'getMe'), /"displayName": "Ada Lovelace"/)
+    t.match(await panelOf(page).innerText(), /GET \/me was answered 200\./)
     t.match(await call(page, 'getWhoami'), /"name": "Ada Lovelace"/)
     t.same(complaints, [])
   })
@@ -292,6 +299,8 @@ t.test('in a browser that trusts nothing', { skip }, async t => {
     t.match(await panel.innerText(), /Ask for the scope in the challenge/)
     t.match(await panel.innerText(), `api://${profile.api.clientId}/Data.Read`)
     t.equal(await panel.getByRole('status').getAttribute('aria-live'), 'polite', 'is read aloud')
+    t.match(await call(page, 'getMe'), /403[\s\S]*insufficient_scope/)
+    t.match(await panel.innerText(), 'GET /me was answered 403 insufficient_scope')
     await page.getByRole('button', { name: 'Sign out' }).click()
     await page.getByText('Not signed in.').waitFor()
     t.match(await call(page, 'getSecureData'), /401[\s\S]*no_credentials/)

@@ -609,6 +609,219 @@ t.test('device code', async t => {
   })
 })
 
+t.test('on behalf of, and Graph', async t => {
+  const grantType = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
+  const scope = 'https://graph.microsoft.com/User.Read'
+  const exchange = (assertion: string, more: Record<string, string> = {}) =>
+    token({
+      grant_type: grantType,
+      requested_token_use: 'on_behalf_of',
+      client_id: api.clientId,
+      client_secret: api.clientSecret!,
+      scope,
+      assertion,
+      ...more,
+    })
+  const me = async (accessToken?: string) => {
+    const authorization = accessToken === undefined ? {} : { authorization: `Bearer ${accessToken}` }
+    const response = await wire.fetch(`${profile.graph}/me`, { headers: authorization })
+    const body = await json<{ error: { code: string; message: string }; [name: string]: unknown }>(response)
+    return { status: response.status, challenge: response.headers.get('www-authenticate'), body }
+  }
+  const graphToken = async (person: string) =>
+    (await exchange(tenant.issue({ person, claims: { acrs: ['c7'] } }))).access_token!
+
+  await t.test(
+    'an API that was called by a person: a token for Graph, in the name of the API, that Graph takes',
+    async t => {
+      for (const version of [1, 2] as const) {
+        const answer = await exchange(tenant.issue({ version, claims: { acrs: ['c7'] } }))
+        t.match(answer, { token_type: 'Bearer', scope })
+        t.match(decodeJwt(answer.access_token!), {
+          aud: '00000003-0000-0000-c000-000000000000',
+          ver: '1.0',
+          appid: api.clientId,
+          appidacr: '1',
+          scp: 'User.Read',
+          name: 'Ada Lovelace',
+          acrs: ['c7'],
+        })
+        t.match(await me(answer.access_token), {
+          status: 200,
+          body: {
+            displayName: 'Ada Lovelace',
+            givenName: 'Ada',
+            surname: 'Lovelace',
+            userPrincipalName: 'ada@local.localhost',
+          },
+        })
+      }
+      t.match(await me(await graphToken('gus')), {
+        body: {
+          userPrincipalName: 'gus_partner.localhost#EXT#@local.localhost',
+          mail: 'gus@partner.localhost',
+        },
+      })
+      t.match(tenant.calls.at(-2), { method: 'POST', url: `/${tenantId}/oauth2/v2.0/token`, grantType })
+      t.match(tenant.calls.at(-1), { method: 'GET', url: '/v1.0/me' })
+    },
+  )
+
+  await t.test('what may not be exchanged: Entra’s number for each', async t => {
+    const good = tenant.issue()
+    const cases: [string, Promise<Answer>, number, object?][] = [
+      ['another signature', exchange(await tenant.mint('foreign-key')), 50013],
+      ['another tenant', exchange(await tenant.mint('wrong-tenant')), 50013],
+      ['no token', exchange('nonsense'), 50013],
+      ['expired', exchange(await tenant.mint('expired')), 500133],
+      ['for another API', exchange(await tenant.mint('wrong-audience')), 500131],
+      ['for Graph', exchange(await graphToken('ada')), 50013],
+      ['of an application', exchange(tenant.issue({ app: 'daemon' })), 7000114],
+      ['of nobody here', exchange(tenant.issue({ claims: { oid: randomUUID() } })), 50034],
+      [
+        'by another API',
+        exchange(good, { client_id: daemon.clientId, client_secret: daemon.clientSecret! }),
+        500131,
+      ],
+      ['by a wrong secret', exchange(good, { client_secret: 'x' }), 7000215],
+      [
+        'by a public client',
+        token({ grant_type: grantType, client_id: publicClient.clientId, assertion: good, scope }),
+        7000218,
+      ],
+      ['for another use', exchange(good, { requested_token_use: 'x' }), 9002313],
+      ['without a scope', exchange(good, { scope: '' }), 90014],
+      [
+        'for what nobody agreed to',
+        exchange(good, { scope: 'https://graph.microsoft.com/Mail.Read' }),
+        65001,
+      ],
+    ]
+    for (const [name, answer, number, more = {}] of cases) {
+      t.match(await answer, { error: String, error_codes: [number], ...more }, name)
+    }
+  })
+
+  await t.test('without consent, and under a policy: what the API has to be told', async t => {
+    tenant.graphConsent(false)
+    t.match(await exchange(tenant.issue()), {
+      error: 'invalid_grant',
+      suberror: 'consent_required',
+      error_codes: [65001],
+    })
+    tenant.graphConsent(true)
+
+    tenant.graphContext('c1')
+    const refused = await exchange(tenant.issue())
+    t.match(refused, { error: 'interaction_required', error_codes: [50076], suberror: 'basic_action' })
+    t.strictSame(JSON.parse(refused.claims!), { access_token: { acrs: { essential: true, value: 'c1' } } })
+    const strong = tenant.issue({ claims: { acrs: ['c1'] } })
+    t.match(await me((await exchange(strong)).access_token), { status: 200 })
+    tenant.graphContext(undefined)
+  })
+
+  await t.test('Graph and tokens that are not good for it: Graph’s own errors', async t => {
+    const code = (status: number, name: string) => ({
+      status,
+      body: { error: { code: name, message: String } },
+    })
+    const invalid = code(401, 'InvalidAuthenticationToken')
+    t.match(await me(), { ...invalid, challenge: /^Bearer realm="", authorization_uri="[^"]+"$/ })
+    t.match(await me('nonsense'), invalid)
+    t.match((await me(tenant.issue())).body.error.message, /validation failure\.$/)
+    const [header, payload] = (await graphToken('ada')).split('.')
+    t.match(await me(`${header}.${payload}.AAAA`), invalid)
+    const audience = { aud: api.clientId }
+    t.match((await me(await tenant.mint('graph', { claims: audience }))).body.error.message, /audience/)
+    const old = await tenant.mint('graph', { claims: { exp: 1 } })
+    t.match((await me(old)).body.error.message, /expired/)
+    const denied = code(403, 'Authorization_RequestDenied')
+    t.match(await me(await tenant.mint('graph', { claims: { scp: 'Mail.Read' } })), denied)
+    t.match(await me(await tenant.mint('graph', { claims: { oid: randomUUID() } })), denied)
+  })
+
+  await t.test(
+    'sessions that were revoked: Graph asks for a new sign-in, and the exchange refuses',
+    async t => {
+      const assertion = tenant.issue({ person: 'gus' })
+      const { access_token } = await exchange(assertion)
+      tenant.revokeSessions('gus')
+      const refused = await me(access_token)
+      t.match(refused, { status: 401, challenge: /error="insufficient_claims", claims="[^"]+"$/ })
+      const claims = Buffer.from(/claims="([^"]+)"/.exec(refused.challenge!)![1]!, 'base64').toString()
+      const seconds = String(Math.floor(clock.ms / 1000))
+      t.strictSame(JSON.parse(claims), { access_token: { nbf: { essential: true, value: seconds } } })
+      t.match(await exchange(assertion), { error_codes: [50173], suberror: 'bad_token' })
+      clock.ms += 1000
+      t.match(await me((await exchange(tenant.issue({ person: 'gus' }))).access_token), { status: 200 })
+    },
+  )
+
+  await t.test('Graph and the token endpoint, told to misbehave: each in its way', async t => {
+    const good = await graphToken('ada')
+    const headers = { authorization: `Bearer ${good}` }
+    const call = () => wire.fetch(`${profile.graph}/me`, { headers })
+    const expected = {
+      throttled: [429, '7'],
+      unavailable: [503, '7'],
+      html: [200, '7'],
+      huge: [200, '7'],
+      redirect: [302, '7'],
+    } as const
+    for (const [mode, [status, retryAfter]] of Object.entries(expected)) {
+      tenant.service('graph', mode as 'html', 7)
+      const response = await call()
+      t.strictSame([response.status, response.headers.get('retry-after')], [status, retryAfter], mode)
+      await response.text()
+    }
+    tenant.service('tokens', 'throttled')
+    const throttled = await wire.post(endpoint('token'), {})
+    t.strictSame([throttled.status, throttled.headers.get('retry-after')], [429, null])
+    tenant.service('graph', 'hang')
+    await t.rejects(wire.fetch(`${profile.graph}/me`, { headers, signal: AbortSignal.timeout(50) }))
+    tenant.service('graph', 'ok')
+    tenant.service('tokens', 'ok')
+    t.equal((await call()).status, 200)
+  })
+
+  await t.test('an API with a certificate, or a federated credential: as good as its secret', async t => {
+    const { certificate, privateKey } = tenant.daemonCertificate
+    const key = await importPKCS8(privateKey, 'RS256')
+    const x5c = [certificate.replace(/-----[^-]+-----|\s/g, '')]
+    const assert = (issuer: string, subject: string, audience: string, header: object = {}) =>
+      new SignJWT({ iss: issuer, sub: subject, aud: audience })
+        .setProtectedHeader({ alg: 'RS256', ...header })
+        .setIssuedAt(clock.ms / 1000)
+        .setExpirationTime(clock.ms / 1000 + 300)
+        .sign(key)
+    const type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+    const prove = (assertion: string) =>
+      token({
+        grant_type: grantType,
+        requested_token_use: 'on_behalf_of',
+        client_id: api.clientId,
+        client_assertion_type: type,
+        client_assertion: assertion,
+        scope,
+        assertion: tenant.issue(),
+      })
+
+    const own = await assert(api.clientId, api.clientId, endpoint('token'), { x5c })
+    t.match(await prove(own), { error_codes: [700027] }, 'not registered yet')
+    tenant.addCredential('api', { certificate })
+    t.match(decodeJwt((await prove(own)).access_token!), { appidacr: '2' })
+
+    const [issuer, subject, audience] = ['https://cluster.example', 'system:sa', 'api://AzureADTokenExchange']
+    const outside = await assert(issuer, subject, audience)
+    t.match(await prove(outside), { error_codes: [700213] }, 'not federated yet')
+    const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString()
+    tenant.addCredential('api', { issuer, subject, publicKey })
+    t.match(decodeJwt((await prove(outside)).access_token!), { appidacr: '2' })
+    t.match(await prove(await assert(issuer, 'system:other', audience)), { error_codes: [700213] })
+    t.match(await prove(await assert(issuer, subject, 'api://another')), { error_codes: [700027] })
+  })
+})
+
 t.test('the page port', async t => {
   const docs = 'http://127.0.0.1:3999'
   const challenge = createHash('sha256').update('v'.repeat(43)).digest('base64url')
@@ -1032,6 +1245,14 @@ t.test('switches over HTTP', async t => {
     t.match(decodeJwt(String((await turn('issue')).body.result)), { ver: '1.0' })
     await turn('access-token-version', { version: 2 })
     await turn('revoke-sessions', { person: 'bob' })
+    await turn('graph-consent', { given: true })
+    await turn('graph-context', { context: 'c1' })
+    await turn('graph-context', { context: null })
+    await turn('service', { service: 'graph', mode: 'throttled', retryAfterSeconds: 7 })
+    t.equal((await wire.fetch(`${profile.graph}/me`)).status, 429)
+    await turn('service', { service: 'graph', mode: 'ok' })
+    const { certificate } = tenant.daemonCertificate
+    t.equal((await turn('add-credential', { app: 'daemonWithoutRole', certificate })).status, 200)
     const [first] = tenant.keys()
     const options = {
       person: 'bob',
@@ -1064,6 +1285,12 @@ t.test('switches over HTTP', async t => {
       ['mint', { kind: 'nope' }],
       ['issue', { person: 'eve' }],
       ['go-down', {}],
+      ['graph-consent', {}],
+      ['graph-context', { context: 1 }],
+      ['service', { service: 'graph', mode: 'nope' }],
+      ['service', { service: 'graph', mode: 'ok', retryAfterSeconds: -1 }],
+      ['add-credential', { app: 'api', certificate: 'nonsense' }],
+      ['add-credential', { app: 'api', issuer: 'i', subject: 's', publicKey: 'nonsense' }],
     ]
     for (const [name, body] of wrong) t.equal((await turn(name, body)).status, 400, name)
     t.equal((await turn('nope')).status, 404)

@@ -9,11 +9,22 @@ interface Answer {
   readonly suberror?: string
 }
 
+interface AadstsOptions extends ErrorOptions {
+  /** Where one number goes by another OAuth code in this flow. */
+  readonly error?: string
+  /** What a new sign-in has to ask for, as JSON. */
+  readonly claims?: string
+}
+
 const ANSWERS = {
   28000: { error: 'invalid_scope', text: 'The scope contains more than one resource.' },
   50011: {
     error: 'invalid_request',
     text: 'The redirect URI specified in the request does not match the redirect URIs configured for the application.',
+  },
+  50013: {
+    error: 'invalid_grant',
+    text: 'Assertion failed signature validation.',
   },
   50034: { error: 'invalid_grant', text: 'The user account does not exist in the directory.' },
   50058: { error: 'login_required', text: 'A silent sign-in request was sent but no user is signed in.' },
@@ -47,6 +58,14 @@ const ANSWERS = {
   90002: { error: 'invalid_tenant', text: 'Tenant not found.' },
   90014: { error: 'invalid_request', text: 'A required field is missing.' },
   500011: { error: 'invalid_resource', text: 'The resource principal was not found in the tenant.' },
+  500131: {
+    error: 'invalid_grant',
+    text: 'Assertion audience does not match the Client app presenting the assertion.',
+  },
+  500133: {
+    error: 'invalid_grant',
+    text: 'Assertion is not within its valid time range. Ensure that the access token is not expired before using it for user assertion, or request a new token.',
+  },
   501481: {
     error: 'invalid_grant',
     text: 'The Code_Verifier does not match the code_challenge supplied in the authorization request.',
@@ -63,9 +82,18 @@ const ANSWERS = {
     status: 401,
   },
   700082: { error: 'invalid_grant', text: 'The refresh token has expired due to inactivity.' },
+  700213: {
+    error: 'invalid_client',
+    text: 'No matching federated identity record found for presented assertion issuer and subject.',
+    status: 401,
+  },
   1002012: {
     error: 'invalid_scope',
     text: 'The scope is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier.',
+  },
+  7000114: {
+    error: 'invalid_grant',
+    text: 'Application is not allowed to make application on-behalf-of calls.',
   },
   7000215: { error: 'invalid_client', text: 'Invalid client secret provided.', status: 401 },
   7000218: {
@@ -96,6 +124,7 @@ export interface ErrorDocument {
   readonly trace_id: string
   readonly correlation_id: string
   readonly suberror?: string
+  readonly claims?: string
 }
 
 /** A request that the tenant refuses. */
@@ -105,18 +134,17 @@ export class Aadsts extends Error {
   readonly error: string
   readonly status: number
   readonly suberror: string | undefined
+  readonly claims: string | undefined
 
-  /**
-   * @param detail what was found, added to Entra's words; never a secret
-   * @param options `error` where one number goes by another OAuth code in this flow
-   */
-  constructor(number: AadstsNumber, detail?: string, options?: ErrorOptions & { readonly error?: string }) {
+  /** @param detail what was found, added to Entra's words; never a secret */
+  constructor(number: AadstsNumber, detail?: string, options?: AadstsOptions) {
     const { error, text, status = 400, suberror }: Answer = ANSWERS[number]
     super(`AADSTS${number}: ${text}${detail ? ` ${detail}` : ''}`, options)
     this.number = number
     this.error = options?.error ?? error
     this.status = status
     this.suberror = suberror
+    this.claims = options?.claims
   }
 
   /**
@@ -135,6 +163,7 @@ export class Aadsts extends Error {
       trace_id: traceId,
       correlation_id: correlationId,
       ...(this.suberror !== undefined && { suberror: this.suberror }),
+      ...(this.claims !== undefined && { claims: this.claims }),
     }
   }
 }

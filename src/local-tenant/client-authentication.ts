@@ -1,9 +1,9 @@
 /** Decides which application sends a token request, and whether it has proved that. */
 
-import { createHash, timingSafeEqual, X509Certificate } from 'node:crypto'
-import { jwtVerify } from 'jose'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { Aadsts } from './aadsts.ts'
 import type { ClientProof } from './claims.ts'
+import { checkAssertion } from './client-assertion.ts'
 import { type Application, type Directory, findApplication } from './directory.ts'
 
 /** A form, every parameter at most once. */
@@ -14,9 +14,6 @@ export interface AuthenticatedClient {
   readonly client: Application
   readonly proof: ClientProof
 }
-
-// Clients have clocks of their own; Entra forgives them five minutes.
-const SKEW_SECONDS = 300
 
 /** Compares two secrets in a time that tells nothing of where they differ. */
 export function equalSecrets(one: string, other: string): boolean {
@@ -36,35 +33,10 @@ function readBasic(authorization: string | undefined): Form {
   }
 }
 
-async function checkAssertion(directory: Directory, client: Application, assertion: string): Promise<void> {
-  if (client.certificate === undefined) throw new Aadsts(700027)
-  const certificate = new X509Certificate(client.certificate)
-  try {
-    const { protectedHeader: header } = await jwtVerify(assertion, certificate.publicKey, {
-      algorithms: ['RS256', 'PS256'],
-      issuer: client.clientId,
-      subject: client.clientId,
-      audience: `${directory.authority}/${directory.state.tenantId}/oauth2/v2.0/token`,
-      // `jti` is deliberately not single-use: msal-node sends one assertion until it expires.
-      requiredClaims: ['exp'],
-      currentDate: new Date(directory.now()),
-      clockTolerance: SKEW_SECONDS,
-    })
-    const thumbprint = (hash: string) => createHash(hash).update(certificate.raw).digest('base64url')
-    const named =
-      header['x5t#S256'] === thumbprint('sha256') ||
-      header.x5t === thumbprint('sha1') ||
-      header.x5c?.[0] === certificate.raw.toString('base64')
-    if (!named) throw new Error('the header names another certificate')
-  } catch (cause) {
-    throw new Aadsts(700027, undefined, { cause })
-  }
-}
-
 /**
  * Finds the application of a request and checks its proof: client_secret in body or header, or client_assertion.
  * A public client has nothing to prove, and must not try.
- * @throws Aadsts 90014, 700016, 700025, 700027, 7000215, 7000218
+ * @throws Aadsts 90014, 700016, 700025, 700027, 700213, 7000215, 7000218
  */
 export async function authenticateClient(
   directory: Directory,

@@ -12,11 +12,26 @@ export interface Application {
   readonly name: string
   /** Absent for a public client. */
   readonly secret?: string
-  /** PEM of the certificate it may prove itself with. */
-  readonly certificate?: string
+  /** PEM of the certificates it may prove itself with. */
+  readonly certificates: readonly string[]
+  /** Whose tokens it may prove itself with (workload identity federation). */
+  readonly federated: readonly FederatedCredential[]
   /** Application permissions it holds on the protected API. */
   readonly roles: readonly string[]
 }
+
+/** An outside issuer that vouches for an application. */
+export interface FederatedCredential {
+  /** `iss` of its tokens, exactly. */
+  readonly issuer: string
+  /** `sub` of its tokens, exactly. */
+  readonly subject: string
+  /** PEM of the key that signs them. */
+  readonly publicKey: string
+}
+
+/** A certificate or a federated credential, as somebody adds it to a registration in the portal. */
+export type AddedCredential = { readonly certificate: string } | FederatedCredential
 
 /** What can be changed while the tenant runs. */
 export interface Settings {
@@ -26,6 +41,12 @@ export interface Settings {
   docsOrigins: readonly string[]
   /** By handle: refresh tokens issued before this moment (ms) are dead. */
   readonly revokedBefore: Map<string, number>
+  /** Whether the protected API may call Microsoft Graph on behalf of people. */
+  graphConsent: boolean
+  /** The authentication context that Microsoft Graph is guarded with, for example `c1`. */
+  graphContext: string | undefined
+  /** By application. */
+  readonly addedCredentials: Map<ApplicationName, readonly AddedCredential[]>
 }
 
 /** Where the tenant says what becomes of it: one line each. */
@@ -61,12 +82,15 @@ const NAMES: Readonly<Record<ApplicationName, string>> = {
 }
 
 /** @returns the application of that name */
-export function application({ state }: Directory, name: ApplicationName): Application {
+export function application({ state, settings }: Directory, name: ApplicationName): Application {
+  const added = settings.addedCredentials.get(name) ?? []
+  const certificates = added.flatMap(one => ('certificate' in one ? [one.certificate] : []))
   return {
     ...state.applications[name],
     name: NAMES[name],
     roles: name === 'daemon' ? [API_ROLE] : [],
-    ...(name === 'daemon' && { certificate: state.daemonCertificate.certificate }),
+    certificates: name === 'daemon' ? [state.daemonCertificate.certificate, ...certificates] : certificates,
+    federated: added.filter(one => 'issuer' in one),
   }
 }
 

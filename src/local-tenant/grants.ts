@@ -4,6 +4,7 @@ import { Aadsts } from './aadsts.ts'
 import { readClaimsRequest } from './claims-request.ts'
 import { type AuthenticatedClient, authenticateClient, type Form } from './client-authentication.ts'
 import type { Directory } from './directory.ts'
+import { readAssertion } from './on-behalf-of.ts'
 import { findPerson } from './people.ts'
 import { openRefreshToken } from './refresh-tokens.ts'
 import { readScopes } from './scopes.ts'
@@ -65,6 +66,15 @@ const refreshToken: GrantHandler = async (desk, caller, { form }) => {
   })
 }
 
+const onBehalfOf: GrantHandler = async ({ directory }, caller, { form }) => {
+  if (caller.proof === '0') throw new Aadsts(7000218)
+  const use = required(form, 'requested_token_use')
+  if (use !== 'on_behalf_of') throw new Aadsts(9002313, `Requested token use: ${use}.`)
+  const scope = required(form, 'scope')
+  const grant = await readAssertion(directory, caller.client, required(form, 'assertion'))
+  return answerPerson(directory, caller, form, { ...grant, scope })
+}
+
 const grants = new Map<string, GrantHandler>([
   ['client_credentials', clientCredentials],
   ['authorization_code', authorizationCode],
@@ -72,6 +82,7 @@ const grants = new Map<string, GrantHandler>([
   ['device_code', deviceCode],
   ['urn:ietf:params:oauth:grant-type:device_code', deviceCode],
   ['refresh_token', refreshToken],
+  ['urn:ietf:params:oauth:grant-type:jwt-bearer', onBehalfOf],
 ])
 
 /**

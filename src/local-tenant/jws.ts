@@ -22,14 +22,25 @@ export function rsaSigner(key: KeyObject, header: Json): Signer {
   return input => sign('sha256', Buffer.from(input), header.alg === 'PS256' ? { key, ...pss } : key)
 }
 
+const hashNonce = (header: Json): Json => ({
+  ...header,
+  nonce: createHash('sha256').update(String(header.nonce)).digest('base64url'),
+})
+
 /**
  * Signs as Entra signs tokens for Microsoft Graph: over a header whose `nonce` is the base64url SHA-256 of the one
  * that is sent, so that nobody but Graph can verify them.
  */
 export function hashedNonceSigner(key: KeyObject, header: Json): Signer {
-  const nonce = createHash('sha256').update(String(header.nonce)).digest('base64url')
-  const signed = encode({ ...header, nonce })
+  const signed = encode(hashNonce(header))
   return input => rsaSigner(key, header)(signed + input.slice(input.indexOf('.')))
+}
+
+/** Undoes for Graph what {@link hashedNonceSigner} does to everybody else: the token whose signature verifies. */
+export function withHashedNonce(token: string): string {
+  const [sent = '', ...rest] = token.split('.')
+  const header = JSON.parse(Buffer.from(sent, 'base64url').toString()) as Json
+  return [encode(hashNonce(header)), ...rest].join('.')
 }
 
 /** Signs with a MAC (RFC 7518 §3.2). */

@@ -28,6 +28,8 @@ export interface LocalTenantProfile {
   readonly authority: string
   /** Origin of the plain-http page port (sign-in pages, and POST /token for public clients), for example `http://localhost:8444`. */
   readonly pages: string
+  /** Base URL of the local Microsoft Graph, for GRAPH_URL. */
+  readonly graph: string
   readonly tenantId: string
   /** PEM of the certificate authority that signed the TLS port's certificate. */
   readonly ca: string

@@ -19,6 +19,11 @@ const LIFETIME_MS = 90 * DAY_MS
 
 const sealingKey = ({ state }: Directory): Buffer => Buffer.from(state.sealingKey, 'base64url')
 
+/** Whether a person's sessions were revoked after a token was issued. */
+export function isRevoked({ settings }: Directory, handle: string, issuedAtMs: number): boolean {
+  return issuedAtMs <= (settings.revokedBefore.get(handle) ?? Number.NEGATIVE_INFINITY)
+}
+
 /** Seals a grant. */
 export async function sealRefreshToken(directory: Directory, grant: RefreshGrant): Promise<string> {
   // Milliseconds, and not `iat` in seconds: a token of the second in which sessions were revoked must be told apart.
@@ -43,7 +48,6 @@ export async function openRefreshToken(
   })
   if (payload.clientId !== clientId) throw new Aadsts(9002313, undefined, { error: 'invalid_grant' })
   if (directory.now() - payload.issuedAtMs > LIFETIME_MS) throw new Aadsts(700082)
-  const revokedBefore = directory.settings.revokedBefore.get(payload.handle) ?? Number.NEGATIVE_INFINITY
-  if (payload.issuedAtMs <= revokedBefore) throw new Aadsts(50173)
+  if (isRevoked(directory, payload.handle, payload.issuedAtMs)) throw new Aadsts(50173)
   return payload
 }

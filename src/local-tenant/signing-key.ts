@@ -33,7 +33,7 @@ export interface PublishedKey {
   readonly x5t: string
   readonly n: string
   readonly e: string
-  readonly x5c: readonly string[]
+  readonly x5c: string[]
   readonly cloud_instance_name?: string
   readonly issuer: string
 }

@@ -1,9 +1,10 @@
 /** Decides by which names, and with which bodies, the switches of the tenant are thrown over HTTP. */
 
-import type { ApplicationName } from './directory.ts'
+import type { AddedCredential, ApplicationName } from './directory.ts'
 import { FAULT_MODES } from './faults.ts'
 import type { IssueOptions } from './issue.ts'
 import { MINT_KINDS } from './mint.ts'
+import { SERVICE_MODES, SERVICES } from './services.ts'
 import type { Switches } from './switches.ts'
 
 /** Switches by the last segment of their path. */
@@ -18,14 +19,32 @@ function among<T extends string | number>(value: unknown, values: readonly T[], 
   return found
 }
 
+const APPLICATIONS = [
+  'api',
+  'publicClient',
+  'daemon',
+  'daemonWithoutRole',
+] as const satisfies readonly ApplicationName[]
+
 function text(value: unknown, name: string): string {
   if (typeof value !== 'string') throw new RangeError(`${name}: expected a string`)
   return value
 }
 
-function milliseconds(value: unknown, name: string): number {
-  if (typeof value !== 'number' || !(value >= 0)) throw new RangeError(`${name}: expected milliseconds`)
+function amount(value: unknown, unit: string, name: string): number {
+  if (typeof value !== 'number' || !(value >= 0)) throw new RangeError(`${name}: expected ${unit}`)
   return value
+}
+
+const milliseconds = (value: unknown, name: string): number => amount(value, 'milliseconds', name)
+
+function credentialOf(body: Readonly<Record<string, unknown>>): AddedCredential {
+  if (body.certificate !== undefined) return { certificate: text(body.certificate, 'certificate') }
+  return {
+    issuer: text(body.issuer, 'issuer'),
+    subject: text(body.subject, 'subject'),
+    publicKey: text(body.publicKey, 'publicKey'),
+  }
 }
 
 function issueOptions(body: Readonly<Record<string, unknown>>): IssueOptions {
@@ -36,7 +55,7 @@ function issueOptions(body: Readonly<Record<string, unknown>>): IssueOptions {
   return {
     ...(person !== undefined && { person: text(person, 'person') }),
     ...(app !== undefined && {
-      app: among<ApplicationName>(app, ['api', 'publicClient', 'daemon', 'daemonWithoutRole'], 'app'),
+      app: among(app, APPLICATIONS, 'app'),
     }),
     ...(version !== undefined && { version: among(version, [1, 2] as const, 'version') }),
     ...(Array.isArray(scopes) && { scopes: scopes.map(String) }),
@@ -79,6 +98,27 @@ export function tabulateSwitches(switches: Switches): SwitchTable {
       ({ version }) => switches.accessTokenVersion(among(version, [1, 2] as const, 'version')),
     ],
     ['revoke-sessions', ({ person }) => switches.revokeSessions(text(person, 'person'))],
+    [
+      'graph-consent',
+      ({ given }) => switches.graphConsent(among(String(given), ['true', 'false'], 'given') === 'true'),
+    ],
+    [
+      'graph-context',
+      ({ context }) => switches.graphContext(context == null ? undefined : text(context, 'context')),
+    ],
+    [
+      'service',
+      ({ service, mode, retryAfterSeconds: seconds }) =>
+        switches.service(
+          among(service, SERVICES, 'service'),
+          among(mode, SERVICE_MODES, 'mode'),
+          seconds === undefined ? undefined : amount(seconds, 'seconds', 'retryAfterSeconds'),
+        ),
+    ],
+    [
+      'add-credential',
+      body => switches.addCredential(among(body.app, APPLICATIONS, 'app'), credentialOf(body)),
+    ],
     ['issue', body => switches.issue(issueOptions(body))],
     ['mint', body => switches.mint(among(body.kind, MINT_KINDS, 'kind'), issueOptions(body))],
   ])

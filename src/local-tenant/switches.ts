@@ -1,12 +1,14 @@
 /** Decides what can be done to a running tenant: keys, outages, faults, sessions, and tokens without a request. */
 
-import type { Directory } from './directory.ts'
+import { createPublicKey, X509Certificate } from 'node:crypto'
+import type { AddedCredential, ApplicationName, Directory } from './directory.ts'
 import type { DocumentKind, FaultMode } from './faults.ts'
 import { type IssueOptions, issueToken } from './issue.ts'
 import type { KeyStatus, Rotation } from './key-ring.ts'
 import type { OpenPort } from './listen.ts'
 import { type MintKind, mintToken } from './mint.ts'
 import { findPerson } from './people.ts'
+import type { Service, ServiceMode } from './services.ts'
 import type { Weather } from './weather.ts'
 
 /** What can be done to a running tenant, in the process or over HTTP. */
@@ -31,10 +33,27 @@ export interface Switches {
   accessTokenVersion(version: 1 | 2): void
   /** Revokes the refresh tokens of a person. */
   revokeSessions(handle: string): void
+  /** Grants or takes back the consent that lets the API call Microsoft Graph on behalf of people. */
+  graphConsent(given: boolean): void
+  /** Guards Microsoft Graph with an authentication context (`c1` to `c99`); undefined ends it. */
+  graphContext(context: string | undefined): void
+  /** Makes Microsoft Graph or the token endpoint misbehave, until mode `ok`. */
+  service(service: Service, mode: ServiceMode, retryAfterSeconds?: number): void
+  /** Adds a certificate or a federated credential to an application. @throws RangeError when its PEM is none */
+  addCredential(app: ApplicationName, credential: AddedCredential): void
   /** A good access token for the API, with any part overridden; without any request. */
   issue(options?: IssueOptions): string
   /** A token that is deliberately wrong in one thing. */
   mint(kind: MintKind, overrides?: IssueOptions): Promise<string>
+}
+
+function checkPem(credential: AddedCredential): void {
+  try {
+    if ('certificate' in credential) new X509Certificate(credential.certificate)
+    else createPublicKey(credential.publicKey)
+  } catch (cause) {
+    throw new RangeError('expected PEM of a certificate or of a public key', { cause })
+  }
 }
 
 /** Wires the switches to what they change. */
@@ -61,6 +80,20 @@ export function assembleSwitches(directory: Directory, weather: Weather, port: O
     revokeSessions(handle) {
       if (!findPerson(handle)) throw new RangeError(`nobody called ${JSON.stringify(handle)} lives here`)
       directory.settings.revokedBefore.set(handle, directory.now())
+    },
+    graphConsent(given) {
+      directory.settings.graphConsent = given
+    },
+    graphContext(context) {
+      directory.settings.graphContext = context
+    },
+    service(service, mode, retryAfterSeconds) {
+      weather.services[service] = { mode, ...(retryAfterSeconds !== undefined && { retryAfterSeconds }) }
+    },
+    addCredential(app, credential) {
+      const { addedCredentials } = directory.settings
+      checkPem(credential)
+      addedCredentials.set(app, [...(addedCredentials.get(app) ?? []), credential])
     },
     issue: options => issueToken(directory, options),
     mint: (kind, overrides) => mintToken(directory, kind, overrides),

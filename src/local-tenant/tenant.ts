@@ -22,7 +22,7 @@ import { openState } from './state.ts'
 import { tabulateSwitches } from './switch-table.ts'
 import { assembleSwitches, type Switches } from './switches.ts'
 import { createTlsPort } from './tls-port.ts'
-import type { DocumentRequest, Weather } from './weather.ts'
+import { createWeather, type DocumentRequest, type ServiceCall } from './weather.ts'
 
 /** How to start a local tenant. */
 export interface LocalTenantOptions {
@@ -48,6 +48,8 @@ export interface LocalTenant extends Switches {
   readonly daemonCertificate: CertifiedKey
   /** The latest requests for discovery documents and keys, oldest first. */
   readonly requests: DocumentRequest[]
+  /** The latest calls of the token endpoint and of Microsoft Graph, oldest first. */
+  readonly calls: ServiceCall[]
   /** Says in the profile where the API is. */
   setApiUrl(url: string): Promise<void>
   setDocsOrigins(origins: readonly string[]): void
@@ -63,6 +65,7 @@ function describe(directory: Directory, adminKey: string, apiUrl: string | undef
   return {
     authority: directory.authority,
     pages: directory.pages,
+    graph: `${directory.authority}/v1.0`,
     tenantId: directory.state.tenantId,
     ca: directory.state.authority.certificate,
     api: registration(directory, 'api'),
@@ -94,18 +97,20 @@ export async function startLocalTenant(options: LocalTenantOptions): Promise<Loc
     v1Authority: `https://127.0.0.1:${tls.port}`,
     pages: `http://localhost:${page.port}`,
     keys: openKeyRing(store),
-    settings: { accessTokenVersion: 2, docsOrigins, revokedBefore: new Map() },
+    settings: {
+      accessTokenVersion: 2,
+      docsOrigins,
+      revokedBefore: new Map(),
+      graphConsent: true,
+      graphContext: undefined,
+      addedCredentials: new Map(),
+    },
     now,
     log,
   }
   const desk: Desk = { directory, signIns: createSignIns(now) }
   const stop = new AbortController()
-  const weather: Weather = {
-    modes: { discovery: 'ok', keys: 'ok' },
-    delayMs: 0,
-    requests: [],
-    stop: stop.signal,
-  }
+  const weather = createWeather(stop.signal)
   const adminKey = randomBytes(32).toString('base64url')
   const switches = assembleSwitches(directory, weather, tls)
   const apps = [
@@ -128,6 +133,7 @@ export async function startLocalTenant(options: LocalTenantOptions): Promise<Loc
     partnerTenantId: store.state.partnerTenantId,
     daemonCertificate: store.state.daemonCertificate,
     requests: weather.requests,
+    calls: weather.calls,
     async setApiUrl(apiUrl) {
       profile = { ...profile, apiUrl }
       if (stateFolder !== undefined) await writeProfile(stateFolder, profile)

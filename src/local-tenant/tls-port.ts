@@ -1,4 +1,4 @@
-/** Decides what the TLS port serves: documents, keys, tokens, device codes, and the switches behind the admin key. */
+/** Decides what the TLS port serves: documents, tokens, Microsoft Graph, and the switches behind the admin key. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Aadsts } from './aadsts.ts'
@@ -8,13 +8,13 @@ import { findApplication, hasDocuments, hasTokens, issuerOf } from './directory.
 import { discoveryDocument } from './documents.ts'
 import { type DocumentKind, pause, sendDocument } from './faults.ts'
 import { answerTokenRequest, type Desk } from './grants.ts'
+import { addGraph } from './graph.ts'
 import { createPort, readForm, tenantOf } from './http.ts'
 import { readScopes } from './scopes.ts'
+import { misbehave } from './services.ts'
 import { DEVICE_LIFETIME_MS } from './sign-ins.ts'
 import type { SwitchTable } from './switch-table.ts'
-import type { Weather } from './weather.ts'
-
-const REMEMBERED_REQUESTS = 10_000
+import { note, type Weather } from './weather.ts'
 
 /** Builds the TLS port. It does not listen. */
 export function createTlsPort(
@@ -29,8 +29,7 @@ export function createTlsPort(
   const serve =
     (kind: DocumentKind, produce: (tenant: string) => object) =>
     async (request: FastifyRequest, reply: FastifyReply) => {
-      weather.requests.push({ method: request.method, url: request.url })
-      if (weather.requests.length > REMEMBERED_REQUESTS) weather.requests.shift()
+      note(weather.requests, { method: request.method, url: request.url })
       if (!hasDocuments(directory, tenantOf(request))) throw new Aadsts(90002)
       if (weather.delayMs > 0) await pause(weather.delayMs, weather.stop)
       return sendDocument(reply, kind, produce(tenantOf(request)), {
@@ -59,11 +58,15 @@ export function createTlsPort(
     serve('keys', () => keys.document(authority, 1)),
   )
 
-  app.post('/:tenant/oauth2/v2.0/token', async request => {
+  app.post('/:tenant/oauth2/v2.0/token', async (request, reply) => {
+    const { method, url, headers } = request
+    const form = readForm(request.body)
+    note(weather.calls, { method, url, ...(form.grant_type && { grantType: form.grant_type }) })
+    if (await misbehave(reply, weather.services.tokens, weather.stop)) return reply
     if (!hasTokens(directory, tenantOf(request))) throw new Aadsts(90002)
-    const { authorization } = request.headers
-    return answerTokenRequest(desk, { form: readForm(request.body), authorization, fromPage: false })
+    return answerTokenRequest(desk, { form, authorization: headers.authorization, fromPage: false })
   })
+  addGraph(app, directory, weather)
 
   app.post('/:tenant/oauth2/v2.0/devicecode', async request => {
     if (!hasTokens(directory, tenantOf(request))) throw new Aadsts(90002)

@@ -88,7 +88,7 @@ export function findUnmapped(
 }
 
 /** ENTRA-22: whether the client has said that it can act on a claims challenge. */
-function handlesChallenges({ xms_cc: capabilities }: JsonObject): boolean {
+export function handlesChallenges({ xms_cc: capabilities }: JsonObject): boolean {
   const list: readonly unknown[] = Array.isArray(capabilities) ? capabilities : [capabilities]
   return list.some(
     item => typeof item === 'string' && item.split(/[\s,]+/).some(one => one.toLowerCase() === 'cp1'),

@@ -109,6 +109,7 @@ t.test('the committed openapi.yaml', async t => {
       [
         'get /.well-known/oauth-protected-resource',
         'get /livez',
+        'get /me',
         'get /readyz',
         'get /secure-data',
         'get /whoami',

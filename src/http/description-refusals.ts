@@ -57,7 +57,8 @@ const REFUSED: readonly Refused[] = [
     name: 'Unavailable',
     status: '503',
     on: ['guarded'],
-    description: 'Whether the token is good can not be decided now; it may well be. Try again.',
+    description:
+      'What the answer depends on, such as the keys of the issuer, can not be reached now, which says nothing of the token. Try again.',
     headers: { [RETRY]: true },
   },
   {

@@ -129,7 +129,9 @@ t.test('every block says what it is: run here, or what it needs', async t => {
     const name = body.split('\n', 1)[0]!
     if (language !== 'sh') {
       t.ok(
-        ['json', 'json manifest', 'http', 'text', 'js plugin'].includes(`${language} ${mark}`.trim()),
+        ['json', 'json manifest', 'http', 'text', 'js plugin', 'js calling-on'].includes(
+          `${language} ${mark}`.trim(),
+        ),
         name,
       )
       continue
@@ -178,11 +180,12 @@ t.test('a checkout', { skip: curl ? false : 'curl is not installed' }, async t =
     })
   }
 
-  t.test('the plugin example: it is typed, it runs, and it guards', async t => {
+  t.test('the plugin examples: they are typed, the first runs and guards', async t => {
     const { body } = FENCES.find(({ mark }) => mark === 'plugin')!
     t.ok(body.split('\n').length <= 18, 'it is short')
     await writeFile(join(folder, 'example.ts'), body)
     await writeFile(join(folder, 'example.mjs'), body)
+    await writeFile(join(folder, 'second.ts'), FENCES.find(({ mark }) => mark === 'calling-on')!.body)
     const options = [
       '--noEmit',
       '--strict',
@@ -191,7 +194,7 @@ t.test('a checkout', { skip: curl ? false : 'curl is not installed' }, async t =
       '--types',
       'node',
     ]
-    const target = ['--module', 'NodeNext', '--target', 'ES2023', '--ignoreConfig', 'example.ts']
+    const target = ['--module', 'NodeNext', '--target', 'ES2023', '--ignoreConfig', 'example.ts', 'second.ts']
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
     const check = ['-u', 'NODE_OPTIONS', process.execPath, tsc, ...options, ...target]
     await t.resolves(run('env', check, { cwd: folder }), 'it is typed')
@@ -269,6 +272,7 @@ t.test('variables: the tables have those that the code reads, with their default
     HOST: config.host,
     PORT: String(config.port),
     LOG_LEVEL: config.logLevel,
+    GRAPH_URL: config.downstream.graphUrl,
     CLOCK_TOLERANCE_SECONDS: String(trust.toleranceSeconds),
     KEYS_MAX_STALE_HOURS: String(trust.keysMaxStaleMs / 3_600_000),
     SCOPE_PREFIX: trust.scopePrefix.replace('id', '<AZURE_CLIENT_ID>'),
@@ -280,7 +284,7 @@ t.test('variables: the tables have those that the code reads, with their default
 })
 
 t.test('plugin options without a variable: the ones that say so themselves', async t => {
-  const files = ['http/protect', 'http/protect-terms', 'token/trust', 'index']
+  const files = ['http/protect', 'http/protect-terms', 'token/trust', 'downstream/downstream', 'index']
   const sources = files.map(file => read(`src/${file}.ts`)).join('\n')
   const comment = /\/\*\*((?:(?!\*\/).)*)\*\/\s+readonly (\w+)\?:/gs
   const own = [...sources.matchAll(comment)].filter(([, text]) => text!.includes('Plugin option only'))

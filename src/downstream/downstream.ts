@@ -34,7 +34,7 @@ export interface DownstreamWorld {
   readonly dispatcher?: Dispatcher | undefined
   readonly clock?: Clock | undefined
   readonly random?: (() => number) | undefined
-  /** Most exchanged tokens that are kept at once, at about 3 KB each. Default 10,000. */
+  /** Most exchanged tokens that are kept at once, at about 3 KB each. Plugin option only. Default 10,000. */
   readonly downstreamTokens?: number | undefined
 }
 

@@ -59,11 +59,28 @@ const SAMPLES: Readonly<Record<Code, Omit<Refusal, 'code'>>> = {
   wrong_caller_kind: { received: 'application', expected: 'user' },
   wrong_token_version: { about: 'ver', received: '1.0', expected: ['2.0'] },
   revoked: {},
-  consent_required: {},
-  interaction_required: {},
+  consent_required: {
+    about: 'scope',
+    received:
+      '400 invalid_grant, consent_required, AADSTS65001, correlation id 1e7d3a52-0000-4000-8000-000000000000',
+    expected: "an administrator's consent to User.Read",
+  },
+  interaction_required: {
+    about: 'sign-in',
+    received: '400 interaction_required, AADSTS50076, correlation id 1e7d3a52-0000-4000-8000-000000000000',
+    stepUp: { claims: '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}' },
+  },
   keys_unavailable: { about: 'issuer', received: ISSUER, retryAfterSeconds: 12 },
-  downstream_unavailable: {},
-  downstream_throttled: { retryAfterSeconds: 30 },
+  downstream_unavailable: {
+    about: 'AZURE_CLIENT_SECRET',
+    received: '401 invalid_client, AADSTS7000215, correlation id 1e7d3a52-0000-4000-8000-000000000000',
+    expected: 'the value of the secret, not its id; the portal shows it only once',
+  },
+  downstream_throttled: {
+    about: 'https://graph.microsoft.com/v1.0',
+    received: '429',
+    retryAfterSeconds: 30,
+  },
   not_found: {},
   method_not_allowed: { received: 'POST', expected: ['GET', 'HEAD'] },
   bad_request: { about: 'FST_ERR_BAD_URL', received: '/%' },
@@ -84,15 +101,24 @@ const title = (name: string): string =>
     ? 'WWW-Authenticate'
     : name.replace(/(^|-)[a-z]/g, letter => letter.toUpperCase())
 
+/** Codes that a call of another API gives. */
+const DOWNSTREAM: readonly Code[] = [
+  'consent_required',
+  'interaction_required',
+  'downstream_unavailable',
+  'downstream_throttled',
+]
+
 function logLine(refusal: Refusal, status: number): object {
+  const url = DOWNSTREAM.includes(refusal.code) ? '/me' : '/secure-data'
   let line = {}
   const keep = (object: object): void => {
     line = object
   }
   const request = {
     method: 'GET',
-    url: '/secure-data',
-    routeOptions: { url: '/secure-data' },
+    url,
+    routeOptions: { url },
     log: { info: keep, warn: keep },
   }
   const reply = { statusCode: status, elapsedTime: 0.4 }

@@ -176,7 +176,7 @@ export interface components {
         BadRequest: {
             headers: {
                 /**
-                 * @description The challenge (RFC 6750 §3): which scopes to ask for, where the metadata of this API is (RFC 9728), and what was wrong.
+                 * @description The challenge (RFC 6750 §3): which scopes to ask for, where the metadata of this API is (RFC 9728), and what was wrong. When a new sign-in can mend it, also what that must bring: `acr_values` and `max_age` (RFC 9470), or Entra's `claims`, a claims request in base64.
                  * @example Bearer realm="protected-resource", resource_metadata="https://api.example.org/.well-known/oauth-protected-resource", error="invalid_request", error_description="The Authorization header must be Bearer, a space and exactly one token."
                  */
                 "WWW-Authenticate"?: string;
@@ -206,7 +206,20 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Whether the token is good can not be decided now; it may well be. Try again. */
+        /** @description More requests in a minute than one caller may make, or than one address may have refused. Try again. */
+        TooManyRequests: {
+            headers: {
+                "Retry-After": components["headers"]["Retry-After"];
+                "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description What the answer depends on, such as the keys of the issuer, can not be reached now, which says nothing of the token. Try again. */
         Unavailable: {
             headers: {
                 "Retry-After": components["headers"]["Retry-After"];
@@ -230,15 +243,30 @@ export interface components {
     requestBodies: never;
     headers: {
         /**
-         * @description The challenge (RFC 6750 §3): which scopes to ask for, where the metadata of this API is (RFC 9728), and what was wrong.
+         * @description The challenge (RFC 6750 §3): which scopes to ask for, where the metadata of this API is (RFC 9728), and what was wrong. When a new sign-in can mend it, also what that must bring: `acr_values` and `max_age` (RFC 9470), or Entra's `claims`, a claims request in base64.
          * @example Bearer realm="protected-resource", resource_metadata="https://api.example.org/.well-known/oauth-protected-resource", scope="api://66666666-7777-8888-9999-000000000000/Data.Read", error="insufficient_scope", error_description="The token lacks a scope that this operation needs."
          */
         "WWW-Authenticate": string;
         /**
-         * @description Seconds after which to try again (RFC 9110 §10.2.3).
+         * @description Seconds after which the same request may be sent again (RFC 9110 §10.2.3).
          * @example 30
          */
         "Retry-After": string;
+        /**
+         * @description How many a minute are allowed.
+         * @example 6000
+         */
+        "RateLimit-Limit": string;
+        /**
+         * @description How many of them are left in this minute.
+         * @example 0
+         */
+        "RateLimit-Remaining": string;
+        /**
+         * @description Seconds until the next minute begins.
+         * @example 30
+         */
+        "RateLimit-Reset": string;
     };
     pathItems: never;
 }
@@ -272,6 +300,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failure"];
         };
@@ -326,6 +355,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failure"];
         };
@@ -378,6 +408,7 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failure"];
         };

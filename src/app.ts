@@ -11,7 +11,7 @@ import { openLimit } from './http/limit.ts'
 import { openShared } from './http/limit-shared.ts'
 import { createLogger } from './http/log.ts'
 import { type Limit, protect } from './http/protect.ts'
-import { addDocs } from './http/routes/docs.ts'
+import { addDocs, type DocsPerson, type DocsSettings } from './http/routes/docs.ts'
 import { addHealth } from './http/routes/health.ts'
 import { addMe } from './http/routes/me.ts'
 import { addMetadata } from './http/routes/metadata.ts'
@@ -30,6 +30,8 @@ export interface World {
   readonly ca?: string
   /** Carries the server's own requests; whoever gives it closes it. Default: {@link createDispatcher}. */
   readonly dispatcher?: Dispatcher
+  /** Where people sign in when a browser can't reach the tenant itself, and who they are: the local tenant's pages. */
+  readonly pages?: { readonly origin: string; readonly people: readonly DocsPerson[] }
 }
 
 const TITLE = 'protected-resource'
@@ -64,6 +66,17 @@ async function limitOf(
   const shared = openShared(redisUrl, clock, app.log)
   app.addHook('onClose', async () => shared.redis.disconnect())
   return openLimit(app, rateLimitMax, shared)
+}
+
+/** Without a client of its own the page of the description signs nobody in. */
+function docsSettings(
+  { docsClientId: clientId }: Config,
+  authority: string | undefined,
+  pages: World['pages'],
+): DocsSettings {
+  if (clientId === undefined || authority === undefined) return { title: TITLE }
+  const { origin, people } = pages ?? { origin: new URL(authority).origin, people: [] }
+  return { title: TITLE, signIn: { clientId, origin, people } }
 }
 
 /** Builds the application; the caller listens and closes. Throws Misconfigured when a route declares no access. */
@@ -104,7 +117,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
 
   if (config.corsOrigins.length > 0) await addCors(app, config.corsOrigins)
   const limit = await limitOf(app, config, world.clock)
-  const { log: _, ca: __, ...outside } = world
+  const { log: _, ca: __, pages, ...outside } = world
   await app.register(protect, {
     ...config.trust,
     ...outside,
@@ -116,11 +129,13 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   addAnswers(app)
   addDownstream(app, config.downstream, { ...outside, dispatcher })
   const { trust } = app.protectedResource
+  const { entra } = trust
   await addDescription(app, {
     title: TITLE,
     version: VERSION,
     publicUrl: trust.publicUrl,
-    authority: trust.entra && `${trust.entra.authority}/${trust.entra.tenant}`,
+    authority: entra && `${entra.authority}/${entra.tenant}`,
+    pages: entra && pages && `${pages.origin}/${entra.tenant}`,
     scopePrefix: trust.scopePrefix,
     isLimited: limit !== undefined,
   })
@@ -129,6 +144,6 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   if (app.downstream.desk !== undefined) addMe(app)
   addHealth(app)
   addMetadata(app, TITLE)
-  await addDocs(app, TITLE)
+  await addDocs(app, docsSettings(config, entra?.authority, pages))
   return app
 }

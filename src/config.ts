@@ -19,6 +19,8 @@ export interface Config extends LimitSettings {
   readonly logLevel: string
   /** Peers whose forwarding headers are believed; CIDR or address. */
   readonly trustProxy: readonly string[]
+  /** The public client with which the page of the API description signs people in. */
+  readonly docsClientId: string | undefined
   /** Proxy for the server's own requests. */
   readonly proxy: {
     readonly https: string | undefined
@@ -109,6 +111,15 @@ export function readConfig(env: Environment): Config {
     })
   }
 
+  const docsClientId = text('DOCS_CLIENT_ID')
+  if (docsClientId !== undefined && text('AZURE_TENANT_ID') === undefined) {
+    problems.push({
+      name: 'DOCS_CLIENT_ID',
+      found: 'no AZURE_TENANT_ID beside it',
+      expected: 'the tenant in which that application signs people in, or neither of the two',
+      example: '00000000-0000-0000-0000-000000000000',
+    })
+  }
   const publicUrl = text('PUBLIC_URL')
   // BEARER-17: to listen beyond this machine is to say that TLS ends in front of us.
   if (!isLoopbackHost(host) && !publicUrl?.startsWith('https://')) {
@@ -177,6 +188,7 @@ export function readConfig(env: Environment): Config {
     logLevel,
     trustProxy,
     ...limits,
+    docsClientId,
     proxy: { ...proxies, no: text('NO_PROXY') ?? text('no_proxy') },
   })
 }

@@ -8,6 +8,7 @@ import { buildApp } from './app.ts'
 import { type Config, type Environment, readConfig } from './config.ts'
 import { Misconfigured } from './errors.ts'
 import { createLogger } from './http/log.ts'
+import { loopbackOrigins } from './local-tenant/http.ts'
 import { readProfile } from './local-tenant/profile.ts'
 import { startLocalTenant } from './local-tenant/tenant.ts'
 
@@ -16,6 +17,8 @@ const GRACE_MS = 2000
 const PROBE_MS = 1000
 /** sysexits.h: EX_CONFIG. */
 const EXIT_CONFIG = 78
+const ELSEWHERE =
+  /^(AZURE_.*|ALLOWED_.*|ISSUERS.*|AUDIENCE|TOKEN_VERSIONS|SCOPE_PREFIX|PUBLIC_URL|HOST|GRAPH_URL|DOCS_CLIENT_ID)$/
 const EXAMPLE_GUID = '11111111-2222-3333-4444-555555555555'
 
 /** A port that nobody listens on. */
@@ -45,12 +48,7 @@ async function listenFrom(
 
 /** What of the environment counts here: nothing that would point to another tenant. */
 function ignored(env: Environment): string[] {
-  return Object.keys(env).filter(
-    name =>
-      /^(AZURE_|ALLOWED_|ISSUERS|AUDIENCE$|TOKEN_VERSIONS$|SCOPE_PREFIX$|PUBLIC_URL$|HOST$|GRAPH_URL$)/.test(
-        name,
-      ) && env[name] !== '',
-  )
+  return Object.keys(env).filter(name => ELSEWHERE.test(name) && env[name] !== '')
 }
 
 /** Settings of the server beside a tenant; whatever is wrong with them is known before anything starts. */
@@ -100,11 +98,12 @@ async function develop(env: Environment): Promise<void> {
           AZURE_AUTHORITY_HOST: profile.authority,
           AZURE_TENANT_ID: profile.tenantId,
           AZURE_CLIENT_ID: profile.api.clientId,
+          DOCS_CLIENT_ID: profile.publicClient.clientId,
           AZURE_CLIENT_SECRET: profile.api.clientSecret,
           GRAPH_URL: profile.graph,
         },
       ),
-      { ca: profile.ca },
+      { ca: profile.ca, pages: { origin: profile.pages, people: profile.people } },
     )
   const app = await listenFrom(wanted.port === 0 ? await anyPort() : wanted.port, build)
   const url = app.protectedResource.trust.publicUrl
@@ -113,7 +112,7 @@ async function develop(env: Environment): Promise<void> {
     await Promise.all([app.close(), tenant.close()])
   })
   await tenant.setApiUrl(url)
-  tenant.setDocsOrigins([url])
+  tenant.setDocsOrigins(loopbackOrigins(url))
 
   const names = ignored(env)
   if (names.length > 0) {

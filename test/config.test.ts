@@ -114,6 +114,10 @@ t.test('one thing wrong: reported under its name, and alone', async t => {
     [{ PORT: '65536' }, 'PORT'],
     [{ PORT: 'http' }, 'PORT'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL'],
+    [
+      { AZURE_TENANT_ID: '', ISSUERS: 'https://a.example', AUDIENCE: 'a', DOCS_CLIENT_ID: 'x' },
+      'DOCS_CLIENT_ID',
+    ],
     [{ TRUST_PROXY: '1' }, 'TRUST_PROXY'],
     [{ TRUST_PROXY: '10.0.0.0/33' }, 'TRUST_PROXY'],
     [{ TRUST_PROXY: '10.0.0.0/8/8' }, 'TRUST_PROXY'],

@@ -94,6 +94,16 @@ t.test('what is printed: the description opens, the curl lines work as they stan
   const docs = await fetch(`${url}/docs`)
   t.match(docs, { status: 200 })
   t.match(await docs.text(), /<title>/)
+  const { pages, publicClient } = JSON.parse(await readFile(profilePath(cwd), 'utf8'))
+  const facts = await (await fetch(`${url}/docs/page/facts.json`)).json()
+  t.match(facts.signIn, { clientId: publicClient.clientId, people: [{ name: 'Ada Lovelace' }] })
+  for (const origin of [url, url.replace('127.0.0.1', 'localhost')]) {
+    const preflight = await fetch(`${pages}/common/oauth2/v2.0/token`, {
+      method: 'OPTIONS',
+      headers: { origin },
+    })
+    t.equal(preflight.status, 204, `the page at ${origin} may sign in`)
+  }
   t.match(await paste(asApplication, cwd), { message: /^Hello [0-9a-f-]{36}, this is protected data\.$/ })
   t.match(await paste(asPerson, cwd), { message: 'Hello Ada Lovelace, this is protected data.' })
   for (const handle of ['ada', 'bob', 'gus']) t.match(said, new RegExp(`${handle}: `), `names ${handle}`)
@@ -139,6 +149,7 @@ t.test(
       TOKEN_VERSIONS: '9',
       SCOPE_PREFIX: 'wrong',
       PUBLIC_URL: 'wrong',
+      DOCS_CLIENT_ID: 'wrong',
       HOST: '0.0.0.0',
     }
     const { said, url } = await develop(t, cwd, { ...elsewhere, AZURE_CLIENT_SECRET: '' })

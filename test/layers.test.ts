@@ -11,6 +11,8 @@ interface Place {
   readonly file: string
   /** The places of the same row that it sees, itself included only when it is written here. */
   readonly beside?: readonly string[]
+  /** The ending of its files; default `.ts`. */
+  readonly language?: string
   /** The places of the same row that it may start with `import()`, and only so. */
   readonly starts?: readonly string[]
 }
@@ -20,6 +22,8 @@ const HOUSE: readonly Place[] = [
   { row: 0, file: 'errors' },
   { row: 0, file: 'private-file' },
   { row: 0, file: 'certificate', beside: ['errors'] },
+  // What a browser runs: JavaScript that is served as it is, and sees itself only.
+  { row: 0, file: 'http/page/browser/*', beside: ['http/page/browser/*'], language: '.js' },
 
   { row: 1, file: 'token/credential' },
   { row: 1, file: 'token/jws', beside: ['token/credential'] },
@@ -80,8 +84,9 @@ const HOUSE: readonly Place[] = [
 
   { row: 5, file: 'downstream/*', beside: ['downstream/*'] },
 
-  { row: 6, file: 'http/routes/*', beside: ['http/routes/*', 'http/description'] },
-  { row: 6, file: 'http/description', beside: ['http/routes/*'] },
+  { row: 6, file: 'http/routes/*', beside: ['http/routes/*', 'http/description*', 'http/page/*'] },
+  { row: 6, file: 'http/page/*', beside: ['http/page/*'] },
+  { row: 6, file: 'http/description*', beside: ['http/routes/*', 'http/description*'] },
 
   { row: 7, file: 'app' },
   { row: 7, file: 'local-tenant/*', beside: ['local-tenant/*'] },
@@ -161,17 +166,19 @@ function matches(pattern: string, file: string): boolean {
   return pattern.endsWith('*') ? file.startsWith(pattern.slice(0, -1)) : file === pattern
 }
 
-/** Finds the place of a file; a place that names it in full goes before one with `*`. */
+/** Finds the place of a file: the one that names most of it. */
 function placeOf(path: string): Place | undefined {
-  const file = path.replace(/\.ts$/, '')
-  return HOUSE.find(place => place.file === file) ?? HOUSE.find(place => matches(place.file, file))
+  const file = path.replace(/\.[jt]s$/, '')
+  const named = HOUSE.filter(place => matches(place.file, file)).sort((a, b) => b.file.length - a.file.length)
+  return named[0]
 }
 
 /** Finds which file of src a specifier means; undefined for a package. */
 function target(from: string, name: string): string | undefined {
   if (name === 'protected-resource') return 'index.ts'
   if (!name.startsWith('.')) return undefined
-  return posix.join(posix.dirname(from), name).replace(/\.js$/, '.ts')
+  const to = posix.join(posix.dirname(from), name)
+  return from.endsWith('.js') ? to : to.replace(/\.js$/, '.ts')
 }
 
 /** Says what is wrong with one import of one file, or nothing. */
@@ -234,7 +241,7 @@ function check(house: ReadonlyMap<string, string>): string[] {
   const graph = new Map<string, string[]>()
   for (const [path, source] of house) {
     const place = placeOf(path)
-    if (!place || !path.endsWith('.ts')) {
+    if (!place || !path.endsWith(place.language ?? '.ts')) {
       faults.push(
         `${path} belongs to no row: add it to the table in test/layers.test.ts and in CONTRIBUTING.md`,
       )
@@ -315,7 +322,10 @@ t.test('a house in order: no fault', async t => {
     'http/protect-boot.ts': "import { IncomingMessage } from 'node:http'",
     'downstream/graph.ts': "import '@azure/msal-node'\nimport '../http/protect.ts'",
     'http/description.ts': "import './protect.ts'",
-    'http/routes/whoami.ts': "import '../protect.ts'\nimport '../description.ts'",
+    'http/page/style.ts': '',
+    'http/page/browser/main.js': "import { add } from './panel.js'",
+    'http/page/browser/panel.js': 'export const add = () => {}',
+    'http/routes/whoami.ts': "import '../page/style.ts'\nimport '../protect.ts'\nimport '../description.ts'",
     'app.ts': "import './config.ts'\nimport './http/routes/whoami.ts'",
     'local-tenant/keys.ts': "import { generateKeyPair } from 'jose'",
     'local-tenant/pages/sign-in.ts': "import '../keys.ts'",
@@ -497,6 +507,14 @@ const broken: Record<string, { house: Record<string, string>; fault: RegExp }> =
   'a file in another language': {
     house: { 'cli/tool.mjs': '' },
     fault: /^cli\/tool\.mjs belongs to no row: add it to the table/,
+  },
+  'TypeScript where a browser reads': {
+    house: { 'http/page/browser/main.ts': '' },
+    fault: /^http\/page\/browser\/main\.ts belongs to no row: add it to the table/,
+  },
+  "a browser's script and the server": {
+    house: { 'http/page/browser/main.js': "import '../style.ts'", 'http/page/style.ts': '' },
+    fault: /^http\/page\/browser\/main\.js imports http\/page\/style\.ts: row 6 is below/,
   },
   'a file that is not there': {
     house: { 'app.ts': "import pack from '../package.json'" },

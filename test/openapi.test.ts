@@ -1,18 +1,17 @@
 /** The API description: it is what the routes say, it is what the server does, and people and programs can use it. */
 import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import Ajv2020 from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import openapiTS, { astToString } from 'openapi-typescript'
-import { chromium, type Page } from 'playwright-core'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import ts from 'typescript'
 import { parse } from 'yaml'
+import { MEANINGS } from '../src/http/problem.ts'
 import type { RouteAccess } from '../src/token/policy.ts'
-import { startApi, startTenant } from './helpers/api.ts'
+import { startApi } from './helpers/api.ts'
 import { createCheckAnswer } from './helpers/contract.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -47,7 +46,12 @@ interface Document {
     readonly responses: Record<string, Response>
     readonly securitySchemes: Record<
       string,
-      { flows?: { authorizationCode: { authorizationUrl: string; tokenUrl: string; scopes: object } } }
+      {
+        flows?: {
+          authorizationCode?: { authorizationUrl: string; tokenUrl: string; scopes: object }
+          clientCredentials?: { tokenUrl: string; scopes: object }
+        }
+      }
     >
   }
 }
@@ -187,11 +191,19 @@ t.test('the served description', async t => {
     const document = json.json as Document
     t.equal(document.openapi, '3.1.0')
     t.same(document.servers, [{ url: 'https://api.example.com' }])
-    const { authorizationCode } = document.components.securitySchemes.entra!.flows!
-    t.same(authorizationCode, {
-      authorizationUrl: `${profile.authority}/${profile.tenantId}/oauth2/v2.0/authorize`,
-      tokenUrl: `${profile.authority}/${profile.tenantId}/oauth2/v2.0/token`,
+    const { entra, entraApplication } = document.components.securitySchemes
+    const endpoint = `${profile.authority}/${profile.tenantId}/oauth2/v2.0`
+    t.same(entra!.flows!.authorizationCode, {
+      authorizationUrl: `${endpoint}/authorize`,
+      tokenUrl: `${endpoint}/token`,
       scopes: { [`api://${profile.api.clientId}/Data.Read`]: 'Data.Read, on behalf of the signed-in user' },
+    })
+    t.same(entraApplication!.flows!.clientCredentials, {
+      tokenUrl: `${endpoint}/token`,
+      scopes: {
+        [`api://${profile.api.clientId}/.default`]:
+          'every application permission that an administrator has granted',
+      },
     })
     const { no_credentials } =
       document.components.responses.Unauthorized!.content!['application/problem+json']!.examples!
@@ -212,6 +224,27 @@ t.test('the served description', async t => {
     const metadata = await api.get('/.well-known/oauth-protected-resource')
     const { responses } = document.paths['/.well-known/oauth-protected-resource']!.get!
     t.same(metadata.json, responses['200']!.content!['application/json']!.example)
+  })
+
+  t.test('every reason has an example, at the status that it is answered with', async t => {
+    const document = (await api.get('/openapi.json')).json as Document
+    const { responses } = document.paths['/secure-data']!.get!
+    const shown = Object.entries(responses).flatMap(([status, response]) =>
+      Object.keys(resolved(document, response).content?.['application/problem+json']?.examples ?? {}).map(
+        code => [code, status],
+      ),
+    )
+    const statuses = Object.keys(responses)
+    t.same(
+      Object.fromEntries(shown),
+      Object.fromEntries(
+        Object.entries(MEANINGS).map(([code, { status }]) => [
+          code,
+          statuses.includes(String(status)) ? String(status) : 'default',
+        ]),
+      ),
+    )
+    t.equal(shown.length, Object.keys(MEANINGS).length, 'and one each')
   })
 
   t.test('a server without Entra: tokens are the only way in', async t => {
@@ -244,6 +277,7 @@ t.test('the served description', async t => {
     t.same(document.paths['/secure-data']!.get!.security, [
       { entra: ['orders/Data.Read'] },
       { bearer: ['orders/Data.Read'] },
+      { entraApplication: ['orders/.default'], bearer: ['Data.Read.All'] },
       { bearer: ['Data.Read.All'] },
     ])
     t.same(document.paths['/whoami']!.get!.security, [{ entra: [] }, { bearer: [] }])
@@ -265,17 +299,25 @@ const POLICIES: readonly { access: RouteAccess; security: Record<string, string[
   },
   {
     access: { role: 'R' },
-    security: [{ bearer: ['R'] }],
+    security: [{ entraApplication: ['P/.default'], bearer: ['R'] }],
     says: 'Asks for an application with the application permission `R`; a user is turned away.',
   },
   {
     access: { scope: ['A', 'B'], role: { any: ['R', 'S'] } },
-    security: [{ entra: ['P/A', 'P/B'] }, { bearer: ['R'] }, { bearer: ['S'] }],
+    security: [
+      { entra: ['P/A', 'P/B'] },
+      { entraApplication: ['P/.default'], bearer: ['R'] },
+      { entraApplication: ['P/.default'], bearer: ['S'] },
+    ],
     says: 'Asks for a user with all of the scopes `A`, `B`, or an application with one of the application permissions `R`, `S`.',
   },
   {
     access: { scope: { any: ['A', 'B'] }, role: ['R', 'S'] },
-    security: [{ entra: ['P/A'] }, { entra: ['P/B'] }, { bearer: ['R', 'S'] }],
+    security: [
+      { entra: ['P/A'] },
+      { entra: ['P/B'] },
+      { entraApplication: ['P/.default'], bearer: ['R', 'S'] },
+    ],
     says: 'Asks for a user with one of the scopes `A`, `B`, or an application with all of the application permissions `R`, `S`.',
   },
 ]
@@ -316,7 +358,7 @@ t.test('every route is described as it is guarded', async t => {
   }
 
   t.test('every scope that an operation asks for can be asked for at the sign-in', async t => {
-    const { scopes } = document.components.securitySchemes.entra!.flows!.authorizationCode
+    const { scopes } = document.components.securitySchemes.entra!.flows!.authorizationCode!
     t.same(Object.keys(scopes).sort(), [`${prefix}A`, `${prefix}B`, `${prefix}Data.Read`])
   })
 
@@ -484,146 +526,3 @@ t.test(
     })
   },
 )
-
-const CHROMIUM = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--disable-dev-shm-usage',
-]
-
-/** Notes everything that a page complains of, and every request that leaves its origin. */
-async function watch(page: Page, origin: string): Promise<string[]> {
-  const complaints: string[] = []
-  page.on('pageerror', error => complaints.push(`error: ${error.message}`))
-  page.on('console', message => {
-    if (['error', 'warning'].includes(message.type())) complaints.push(`console: ${message.text()}`)
-  })
-  page.on('requestfailed', request => complaints.push(`failed: ${request.url()}`))
-  page.on('request', request => {
-    const url = request.url()
-    if (!url.startsWith(`${origin}/`) && !url.startsWith('data:')) complaints.push(`foreign: ${url}`)
-  })
-  await page.addInitScript(() => {
-    addEventListener('securitypolicyviolation', event => {
-      console.error(`violation: ${event.effectiveDirective} ${event.blockedURI}`)
-    })
-  })
-  return complaints
-}
-
-/** Pastes a token and sends the request of an operation, as a person does. */
-async function tryOut(page: Page, token: string): Promise<string> {
-  await page.getByRole('button', { name: 'Authorize' }).first().click()
-  const field = page.getByLabel('auth-bearer-value')
-  await field.fill(token)
-  const bearer = page.locator('.auth-container').filter({ has: field })
-  await bearer.getByRole('button', { name: 'Apply credentials' }).click()
-  await page.locator('.close-modal').click()
-  await page.locator('#operations-Data-getSecureData .opblock-summary-control').click()
-  await page.getByRole('button', { name: 'Execute' }).click()
-  const answer = page.locator('.live-responses-table')
-  await answer.waitFor()
-  return answer.innerText()
-}
-
-t.test('/docs', async t => {
-  const tenant = await startTenant(t)
-  const api = await startApi(t, { tenant })
-
-  t.test(
-    'its policy: this origin only, nothing inline, and no upgrade that breaks http on loopback',
-    async t => {
-      const page = await api.get('/docs')
-      t.match(page, { status: 200 })
-      const policy = page.headers.get('content-security-policy') ?? ''
-      const directives = policy.split(';').map(one => one.trim())
-      t.same(directives.filter(one => one !== '').sort(), [
-        "base-uri 'none'",
-        "connect-src 'self'",
-        "default-src 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "img-src 'self' data:",
-        "script-src 'self'",
-        "style-src 'self'",
-      ])
-      t.equal(page.headers.get('referrer-policy'), 'no-referrer')
-      t.equal(page.headers.get('x-content-type-options'), 'nosniff')
-      t.match(page.text, '<title>protected-resource</title>')
-      t.notMatch(page.text, /https?:/, 'the page names no other host')
-      t.equal(
-        (await api.get('/secure-data')).headers.get('content-security-policy'),
-        null,
-        'only on the page',
-      )
-    },
-  )
-
-  t.test('the document of the page: the same, but for a server that is where the page is', async t => {
-    const served = (await api.get('/openapi.json')).json
-    const { json } = await api.get('/docs/json')
-    t.same(json, { ...served, servers: [{ url: '/' }] })
-    const below = await startApi(t, { tenant, env: { PUBLIC_URL: 'https://api.example.com/v1' } })
-    t.same((await below.get('/docs/json')).json.servers, [{ url: '/v1' }])
-  })
-
-  const skip = existsSync(CHROMIUM) ? false : `no browser at ${CHROMIUM}`
-  t.test(
-    'in a browser: paste a token, send a request, see the data; nothing is blocked',
-    { skip },
-    async t => {
-      const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS })
-      t.teardown(() => browser.close())
-      const open = async (t: Test, width: number): Promise<{ page: Page; complaints: string[] }> => {
-        const page = await browser.newPage({ viewport: { width, height: 900 } })
-        t.teardown(() => page.close())
-        const complaints = await watch(page, api.url)
-        await page.goto(`${api.url}/docs`)
-        await page.locator('.opblock').first().waitFor()
-        return { page, complaints }
-      }
-      for (const width of [1280, 390]) {
-        await t.test(`${width} px wide`, async t => {
-          const { page, complaints } = await open(t, width)
-          t.equal(await page.title(), 'protected-resource')
-          t.equal(await page.locator('.opblock').count(), 5)
-          const answer = await tryOut(page, tenant.issue({ person: 'ada' }))
-          t.match(answer, /200/)
-          t.match(answer, 'Hello Ada Lovelace, this is protected data.')
-          t.match(
-            await page.locator('#operations-Data-getSecureData').innerText(),
-            /Asks for a user with the scope Data\.Read, or an application/,
-          )
-          t.equal(
-            await page.evaluate(() => document.documentElement.scrollWidth),
-            width,
-            'nothing sticks out',
-          )
-          t.same(complaints, [])
-        })
-      }
-      await t.test('a token without the scope: the problem document is shown', async t => {
-        const { page } = await open(t, 1280)
-        t.match(await tryOut(page, tenant.issue({ person: 'bob' })), /403[\s\S]*insufficient_scope/)
-      })
-      await t.test('the watch itself: it hears what the policy forbids', async t => {
-        const { page, complaints } = await open(t, 1280)
-        await page.evaluate(() => fetch('https://validator.swagger.io/').catch(() => {}))
-        await page.evaluate(() => {
-          const script = document.createElement('script')
-          script.textContent = 'window.ran = true'
-          document.head.append(script)
-        })
-        t.equal(await page.evaluate(() => 'ran' in window), false)
-        t.match(complaints.join('\n'), /violation: connect-src https:\/\/validator\.swagger\.io/)
-        t.match(complaints.join('\n'), /violation: script-src-elem inline/)
-      })
-    },
-  )
-})

@@ -69,6 +69,17 @@ export function checkSignIn(directory: Directory, form: Form): void {
 }
 
 /**
+ * The choice, when there is one: of the page, or of the API's docs, where the person was picked before they came
+ * here and named by `login_hint`.
+ */
+export function findChoice(directory: Directory, form: Form, isFromPage: boolean): Form | undefined {
+  if (isFromPage && ('person' in form || 'cancel' in form)) return form
+  const { login_hint: person, prompt, redirect_uri: redirectUri = '' } = form
+  const isDocs = directory.settings.docsOrigins.includes(new URL(redirectUri).origin)
+  return person !== undefined && prompt === undefined && isDocs ? { ...form, person } : undefined
+}
+
+/**
  * The answer to a choice on the sign-in page: a code.
  * @param form checked by {@link checkSignIn}, with `person` or `cancel` in it
  * @throws Aadsts 65004, 50034

@@ -8,6 +8,7 @@ import {
   checkSignIn,
   clientInfoFor,
   completeSignIn,
+  findChoice,
   findReturnAddress,
   type ReturnAddress,
 } from './authorize.ts'
@@ -57,12 +58,13 @@ export function createPagePort(desk: Desk): FastifyInstance {
       if (!hasTokens(directory, tenantOf(request))) throw new Aadsts(90002)
       address = findReturnAddress(directory, form)
       checkSignIn(directory, form)
-      if (request.method === 'GET' || !('person' in form || 'cancel' in form)) {
+      const choice = findChoice(directory, form, request.method === 'POST')
+      if (choice === undefined) {
         const action = `/${tenantOf(request)}/oauth2/v2.0/authorize`
         const { origin } = new URL(address.redirectUri)
         return sendPage(reply, signInPage(action, address.client.name, carriedParameters(form), origin))
       }
-      const { code, person } = completeSignIn(directory, signIns, form)
+      const { code, person } = completeSignIn(directory, signIns, choice)
       const answer = { code, ...clientInfoFor(directory, form, person), session_state: randomUUID() }
       return goBack(reply, address, answer)
     } catch (error) {

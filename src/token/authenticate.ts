@@ -2,7 +2,7 @@
 import { isRefusal, type Refusal } from '../errors.ts'
 import { type Access, readAccess } from './access.ts'
 import { CLAIM_RULES, checkClaims, checkKeyIssuer, isGraph, type Observe } from './claims.ts'
-import { checkToken68 } from './credential.ts'
+import { checkSize, checkToken68 } from './credential.ts'
 import { type FindIssuer, type IssuerMatch, SIGNATURE_ALGORITHMS, type TrustedIssuer } from './issuers.ts'
 import { decodeJws, type Jws } from './jws.ts'
 import type { Clock } from './keys/clock.ts'
@@ -124,10 +124,11 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     // Whoever observes wants to see every check made.
     const known = observe === undefined ? remembered.recall(token) : undefined
     if (known !== undefined) return known
-    const offer = checkToken68(token)
+    const jws = checkSize(token) ?? decodeJws(token)
+    // A compact JWS is a token68 too, so a good token is read through once.
+    const offer = isRefusal(jws) ? checkToken68(token) : undefined
     note(CHECK.credential, offer)
     if (offer !== undefined) return offer
-    const jws = decodeJws(token)
     note(CHECK.form, jws)
     if (isRefusal(jws)) return jws
     const unsafe = checkAlgorithm(jws)

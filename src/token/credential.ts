@@ -44,18 +44,15 @@ export function readCredential(rawHeaders: readonly string[]): string | Refusal 
   return value.slice(start)
 }
 
-/** Whether what stands behind `Bearer` is one token of a size that is looked at: the refusal when it is not. */
+/** Whether what stands behind `Bearer` is one token, of whatever kind: the refusal when it is not. */
 export function checkToken68(token: string): Refusal | undefined {
-  if (!TOKEN68.test(token)) {
-    return malformed(token === '' ? NO_TOKEN : NO_TOKEN68, ONE_TOKEN)
-  }
-  if (token.length > MAX_TOKEN_CHARACTERS) {
-    return {
-      code: 'malformed_token',
-      about: 'size',
-      received: `${token.length} characters`,
-      expected: `at most ${MAX_TOKEN_CHARACTERS}`,
-    }
-  }
-  return undefined
+  if (TOKEN68.test(token)) return undefined
+  return malformed(token === '' ? NO_TOKEN : NO_TOKEN68, ONE_TOKEN)
+}
+
+/** Whether a token is of a size that is looked at: the refusal when it is not. */
+export function checkSize({ length }: string): Refusal | undefined {
+  if (length <= MAX_TOKEN_CHARACTERS) return undefined
+  const expected = `at most ${MAX_TOKEN_CHARACTERS}`
+  return { code: 'malformed_token', about: 'size', received: `${length} characters`, expected }
 }

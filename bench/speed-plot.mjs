@@ -9,8 +9,8 @@ const ROW = 30
 const RANGE = [0.25, 32]
 /** Told apart without seeing red and green apart. */
 const WORKS = [
-  { work: 'one', fill: '#3a84b8', title: 'the same token again' },
-  { work: 'first', fill: '#e6a020', title: 'a token never seen before' },
+  { work: 'one', fill: '#3a84b8', title: 'the same token again', down: -5 },
+  { work: 'first', fill: '#e6a020', title: 'a token never seen before', down: 5 },
 ]
 
 const log = value => Math.log2(Math.min(Math.max(value, RANGE[0]), RANGE[1]) / RANGE[0])
@@ -26,13 +26,14 @@ export function drawSpeed(figures, note) {
     )
     .join('')
   const rows = figures.names.map((name, index) => {
-    const y = TOP + index * ROW + ROW / 2
-    const dots = WORKS.map(({ work, fill }) => {
+    const middle = TOP + index * ROW + ROW / 2
+    const dots = WORKS.map(({ work, fill, down }) => {
+      const y = middle + down
       const { median, low, high } = figures.ratio(name, run => run.works[work].us)
-      return `<path d="M${x(low).toFixed(1)} ${y}H${x(high).toFixed(1)}" stroke="${fill}" stroke-width="4" stroke-opacity=".45" stroke-linecap="round"/><circle cx="${x(median).toFixed(1)}" cy="${y}" r="6" fill="${fill}"><title>${median.toFixed(2)}</title></circle>`
+      return `<path d="M${x(low).toFixed(1)} ${y}H${x(high).toFixed(1)}" stroke="${fill}" stroke-width="4" stroke-opacity=".45" stroke-linecap="round"/><circle cx="${x(median).toFixed(1)}" cy="${y}" r="5" fill="${fill}"><title>${median.toFixed(2)}</title></circle>`
     })
     const weight = name.startsWith(OURS) ? ' class="ours"' : ''
-    return `<path class="row" d="M${LEFT} ${y}H${WIDTH - RIGHT}"/><text x="${LEFT - 14}" y="${y + 5}" text-anchor="end"${weight}>${name}</text>${dots.join('')}`
+    return `<path class="row" d="M${LEFT} ${middle}H${WIDTH - RIGHT}"/><text x="${LEFT - 14}" y="${middle + 5}" text-anchor="end"${weight}>${name}</text>${dots.join('')}`
   })
   const legend = WORKS.map(
     ({ fill, title }, index) =>

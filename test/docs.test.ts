@@ -248,7 +248,7 @@ async function call(page: Page, id: string): Promise<string> {
 
 /** Presses Tab until an element has the focus, which must then be seen. */
 async function tabTo(t: Test, page: Page, wanted: Locator): Promise<void> {
-  for (let presses = 0; presses < 60; presses++) {
+  for (let presses = 0; presses < 120; presses++) {
     await page.keyboard.press('Tab')
     const isThere = await wanted.evaluate(element => element === document.activeElement)
     if (!isThere) continue

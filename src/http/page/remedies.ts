@@ -45,7 +45,7 @@ export const REMEDIES: Readonly<Record<Code, string>> = {
   not_found: 'look at `/docs`; without a token an unknown path answers 401',
   method_not_allowed: 'use one of `Allow`',
   bad_request: 'the status may also be 408, 413, 415 or 431',
-  rate_limited: 'wait `Retry-After` seconds, and send fewer requests',
+  rate_limited: 'wait `Retry-After` seconds; `RATE_LIMIT_MAX` is the limit',
   overloaded: 'wait `Retry-After` seconds; nothing is wrong with the token',
   internal_error: 'look for `failed` in the log',
 }

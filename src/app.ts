@@ -8,7 +8,6 @@ import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './h
 import { addCors } from './http/cors.ts'
 import { addDescription } from './http/description.ts'
 import { openLimit } from './http/limit.ts'
-import { openShared } from './http/limit-shared.ts'
 import { createLogger } from './http/log.ts'
 import { type Limit, protect } from './http/protect.ts'
 import { addDocs, type DocsPerson, type DocsSettings } from './http/routes/docs.ts'
@@ -63,6 +62,8 @@ async function limitOf(
 ): Promise<Limit | undefined> {
   if (rateLimitMax === 0) return undefined
   if (redisUrl === undefined) return openLimit(app, rateLimitMax)
+  // Not above: a server that counts for itself need not load a client of Redis.
+  const { openShared } = await import('./http/limit-shared.ts')
   const shared = openShared(redisUrl, clock, app.log)
   app.addHook('onClose', async () => shared.redis.disconnect())
   return openLimit(app, rateLimitMax, shared)
@@ -127,7 +128,7 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     handleErrors: false,
   })
   addAnswers(app)
-  addDownstream(app, config.downstream, { ...outside, dispatcher })
+  await addDownstream(app, config.downstream, { ...outside, dispatcher })
   const { trust } = app.protectedResource
   const { entra } = trust
   await addDescription(app, {

@@ -44,7 +44,7 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     throw error instanceof Misconfigured ? new Misconfigured([...error.problems, ...problems]) : error
   }
   if (!('graphUrl' in downstream)) throw new Misconfigured(problems)
-  addDownstream(app, downstream, options)
+  await addDownstream(app, downstream, options)
   addMetadata(app, options.resourceName ?? 'protected-resource')
 }
 

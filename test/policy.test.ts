@@ -470,12 +470,12 @@ t.test('the description: a sentence and the security of every member', async t =
     [
       { kind: 'application', clients: ['x', 'y'] },
       'Asks for an application with any permission; a user is turned away. Only one of the clients `x`, `y` may call.',
-      [{ bearer: [] }],
+      [{ entraApplication: [`api://${profile.api.clientId}/.default`], bearer: [] }],
     ],
     [
       { userRole: 'Editor', groups: ['g', 'h'], role: 'R' },
       'Asks for a user with the app role `Editor` and all of the groups `g`, `h`, or an application with the application permission `R`.',
-      [{ entra: [] }, { bearer: ['R'] }],
+      [{ entra: [] }, { entraApplication: [`api://${profile.api.clientId}/.default`], bearer: ['R'] }],
     ],
     [
       { scope: 'A', acr: ['gold', 'silver'], maxAgeSeconds: 300, clients: 'x' },

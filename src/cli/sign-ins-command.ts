@@ -65,8 +65,7 @@ function read(args: readonly string[]) {
 
 /** At the local tenant people go by their handle too. */
 function usernameOf(name: string | undefined, { env, localTenant }: Io): string | undefined {
-  const people = findLocal(env, localTenant)?.people ?? []
-  return people.find(one => one.handle === name)?.username ?? name
+  return findLocal(env, localTenant)?.people.find(one => one.handle === name)?.username ?? name
 }
 
 function list(accounts: readonly AccountInfo[], json: boolean, file: string, io: Io): void {

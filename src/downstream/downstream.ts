@@ -4,8 +4,7 @@ import { Agent, type Dispatcher } from 'undici'
 import { type Clock, systemClock } from '../token/keys/clock.ts'
 import type { Downstream, OwnCredential } from '../token/own-credential.ts'
 import { createTokenCache, type TokenCache } from './cache.ts'
-import { createExchange, type Exchange, refusePlainHttp } from './exchange.ts'
-import { createAskIdentity } from './identity.ts'
+import type { Exchange } from './exchange.ts'
 import { proveSelf } from './proof.ts'
 import { createSend, type Send } from './send.ts'
 
@@ -42,16 +41,19 @@ const MAX_BYTES = 1024 * 1024
 const MAX_TOKENS = 10_000
 
 /** Adds what {@link callOn} works with; the guard must be there already. */
-export function addDownstream(
+export async function addDownstream(
   app: FastifyInstance,
   { credential, clientId, graphUrl }: Downstream,
   world: DownstreamWorld,
-): void {
+): Promise<void> {
   const { entra } = app.protectedResource.trust
   if (credential === undefined || entra === undefined) {
     app.decorate('downstream', { state: 'off, no credential is configured', desk: undefined, graphUrl })
     return
   }
+  // Not above: a server that calls nobody has no use for msal-node, which takes a while to load.
+  const { createExchange, refusePlainHttp } = await import('./exchange.ts')
+  const { createAskIdentity } = await import('./identity.ts')
   const { clock = systemClock, random = Math.random, downstreamTokens: maxEntries = MAX_TOKENS } = world
   const dispatcher = world.dispatcher ?? new Agent()
   // The machine's own endpoints are never behind a proxy.

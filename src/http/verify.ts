@@ -31,19 +31,23 @@ async function prepare(key: VerificationKey): Promise<Check> {
     },
   })
   await instance.ready()
+  const findFailure = (token: string): unknown => {
+    try {
+      instance.jwt.verify(token)
+      return undefined
+    } catch (error) {
+      return error
+    }
+  }
   return token => {
     const { stackTraceLimit } = Error
     // A verdict is thrown, and writing down where from would cost as much as the signature does.
     Error.stackTraceLimit = 0
-    try {
-      instance.jwt.verify(token)
-      return true
-    } catch (error) {
-      if (isVerdict(error)) return false
-      throw error
-    } finally {
-      Error.stackTraceLimit = stackTraceLimit
-    }
+    const failure = findFailure(token)
+    Error.stackTraceLimit = stackTraceLimit
+    if (failure === undefined) return true
+    if (isVerdict(failure)) return false
+    throw failure
   }
 }
 

@@ -1,6 +1,6 @@
 /** Decides which keys of a published set may verify a signature, and with which one algorithm each. */
 import { type AsymmetricKeyDetails, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { calculateJwkThumbprint } from 'jose'
+import { calculateJwkThumbprint } from 'jose/jwk/thumbprint'
 import type { JsonObject } from '../jws.ts'
 
 /** A public key that may verify tokens of one issuer. */

@@ -10,17 +10,20 @@ export interface UnknownKids {
 }
 
 const MAX_KIDS = 1000
+/** A digest has one more, so that no id is taken for one. */
+const MAX_CHARACTERS = 63
 
-/** Remembers at most {@link MAX_KIDS} ids, by digest because an id may be as long as a token, for `windowMs` each. */
+/** Remembers at most {@link MAX_KIDS} ids for `windowMs` each; a long one, which may be as long as a token, by its digest. */
 export function createUnknownKids(windowMs: number, clock: Clock): UnknownKids {
   const seenAt = new LRUCache<string, number>({ max: MAX_KIDS })
-  const digest = (kid: string): string => createHash('sha256').update(kid).digest('base64url')
+  const shorten = (kid: string): string =>
+    kid.length <= MAX_CHARACTERS ? kid : createHash('sha256').update(kid).digest('hex')
   return {
     add: kid => {
-      seenAt.set(digest(kid), clock.now())
+      seenAt.set(shorten(kid), clock.now())
     },
     has: kid => {
-      const at = seenAt.get(digest(kid))
+      const at = seenAt.get(shorten(kid))
       return at !== undefined && clock.now() - at < windowMs
     },
   }

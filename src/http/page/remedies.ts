@@ -1,4 +1,4 @@
-/** Decides what is said to do about each refusal, in a line: the page of the API description shows it, and README.md has the same. */
+/** Decides what is said to do about each refusal, in a line: the page of the API description shows it, and README.md has the same for every code that is given. */
 import type { Code } from '../../errors.ts'
 
 /** One line for each code; what stands in backticks is code. */

@@ -18,7 +18,7 @@ export {
   type StepUp,
   Unavailable,
 } from './errors.ts'
-export type { ProtectedResource } from './http/protect.ts'
+export type { Limit, ProtectedResource } from './http/protect.ts'
 export type { Access, CallerKind } from './token/access.ts'
 export type { Implies } from './token/implied.ts'
 export type { Clock } from './token/keys/clock.ts'

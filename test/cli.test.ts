@@ -68,6 +68,7 @@ const app = (letter: string, clientSecret?: string) => ({
 const LOCAL: LocalTenant = {
   authority: 'https://localhost:8443',
   pages: 'http://localhost:8444',
+  graph: 'https://localhost:8443/graph/v1.0',
   tenantId: 'cccccccc-2222-3333-4444-555555555555',
   ca: 'PEM',
   api: app('a'),

@@ -355,7 +355,8 @@ t.test('somebody’s own route: three lines, and everything that the other API s
     tenant,
     env: withSecret,
     routes: app => {
-      const own = callOn(app, { url: `${other.url}/`, scopes: ['https://graph.microsoft.com/User.Read'] })
+      const url = `${other.url.replace('http:', 'HTTP:')}/`
+      const own = callOn(app, { url, scopes: ['https://graph.microsoft.com/User.Read'] })
       orders = own
       app.get('/orders', { config: user }, async request => own.get(request, '/orders?top=5'))
       app.post('/orders', { config: user }, async request =>
@@ -408,8 +409,11 @@ t.test('somebody’s own route: three lines, and everything that the other API s
     ['', '{}'],
   ] as const) {
     Object.assign(other.next, { status: 200, body, headers: type === '' ? {} : { 'content-type': type } })
-    t.equal((await mine.get('/path?to=/x', token)).status, type.includes('+') ? 200 : 503, type)
+    const { json } = await mine.get('/path?to=/x', token)
+    t.strictSame([json.body, json.text], [type.includes('+') ? { ok: true } : undefined, body], type)
   }
+  t.equal((await mine.get('/orders', token)).status, 503, 'get gives JSON or nothing')
+  t.match(told(mine), { received: '200 to GET, and not JSON' })
 
   const count = other.seen.length
   for (const to of ['@evil.example/', '/../../admin', '/%2e%2e/admin', 'orders']) {
@@ -455,6 +459,8 @@ t.test('an API that does not take the token: 503, and the next call brings anoth
     'asked again with a token that has what was asked for',
   )
   t.strictSame(count(), [exchanged + 1, asked + 2])
+  t.equal((await mine.get('/orders', token)).status, 503)
+  t.strictSame(count(), [exchanged + 3, asked + 4], 'neither of the two is used again')
 
   const weak = await mine.get('/orders', tenant.issue({ claims: { xms_cc: 'CP1' } }))
   t.match([weak.status, weak.json.code], [401, 'interaction_required'])

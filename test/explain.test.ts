@@ -182,7 +182,10 @@ t.test('the pains of the field', async t => {
     const { code, out, report } = await explain(t, tenant, tenant.issue())
     t.equal(code, 0)
     t.match(out, /✓ published key/)
-    t.match(out, /✓ GET \/secure-data +admitted[\s\S]*Accepted: admitted on 2 of 2 guarded routes/)
+    t.match(
+      out,
+      /✓ GET \/secure-data +admitted[\s\S]*✓ GET \/me +admitted[\s\S]*Accepted: admitted on 3 of 3 guarded routes/,
+    )
     t.match(report.caller, { kind: 'user', name: 'Ada Lovelace', verified: true })
     const app = await explain(t, tenant, tenant.issue({ app: 'daemon' }))
     t.match(app.report.caller, { kind: 'application', roles: ['Data.Read.All'] })

@@ -195,6 +195,9 @@ t.test('unknown ids: remembered for a window, in a bounded memory', async t => {
   for (let i = 0; i < 1001; i++) kids.add(String(i))
   t.notOk(kids.has('0'), 'the oldest made room')
   t.ok(kids.has('1000'))
+  kids.add('x'.repeat(16_000))
+  t.ok(kids.has('x'.repeat(16_000)), 'as long as a token may be')
+  t.notOk(kids.has('x'.repeat(15_999)))
 })
 
 const empty: KeySet = {

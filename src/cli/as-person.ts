@@ -107,7 +107,7 @@ async function signIn(
   const [first, ...others] = wish.resources
   const signedIn = await within(askForEach([first!], request), wish.timeoutSeconds, stop)
   const account = signedIn[0]!.account!
-  const person = await verify(app, wish, signedIn)
+  const person = await verify(app, wish, signedIn, false)
   const { tokens } = await askSilently(app, { ...wish, resources: others }, account)
   return { ...person, tokens: [...signedIn, ...tokens] }
 }
@@ -125,22 +125,23 @@ async function askSilently(app: PublicClientApplication, wish: Wish, account: Ac
   const work = askForEach(wish.resources, scopes =>
     app.acquireTokenSilent({ ...ask(wish, scopes), account, forceRefresh: wish.refresh }),
   )
-  return verify(app, wish, await within(work, wish.timeoutSeconds))
+  return verify(app, wish, await within(work, wish.timeoutSeconds), true)
 }
 
-/** Verifies every ID token that came over the wire; those of the cache were verified when they did. */
+/** Verifies every ID token that came over the wire; those of the cache were verified when they did. @param isKept whether the sign-in has been verified before */
 async function verify(
   app: PublicClientApplication,
   wish: Wish,
   tokens: readonly AuthenticationResult[],
+  isKept: boolean,
 ): Promise<Person> {
   const fresh = tokens.filter(token => !token.fromCache)
   try {
     const [idClaims] = await Promise.all(fresh.map(token => verifyIdToken(token, wish)))
     return { tokens, ...(idClaims && { idClaims }) }
   } catch (error) {
-    // MSAL has written the sign-in to the cache already.
-    await app.getTokenCache().removeAccount(fresh[0]!.account!)
+    // MSAL has written the sign-in to the cache already. That keys can't be had says nothing of one that was good before.
+    if (!isKept || !(error instanceof AuthError)) await app.getTokenCache().removeAccount(fresh[0]!.account!)
     throw error
   }
 }

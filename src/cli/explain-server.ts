@@ -15,12 +15,14 @@ import { findLocal, namesNoTenant } from './settings.ts'
 const TIMEOUT_MS = 5000
 const MAX_BYTES = 512 * 1024
 
-/** The same variables as `npm run dev` gives the server beside the local tenant. */
-function localEnvironment({ authority, tenantId, api }: LocalTenant, env: Environment): Environment {
+/** What `npm run dev` gives the server beside the local tenant, as far as it decides about tokens and routes. */
+function localEnvironment({ authority, tenantId, api, graph }: LocalTenant, env: Environment): Environment {
   return {
     AZURE_AUTHORITY_HOST: authority,
     AZURE_TENANT_ID: tenantId,
     AZURE_CLIENT_ID: api.clientId,
+    AZURE_CLIENT_SECRET: api.clientSecret,
+    GRAPH_URL: graph,
     CLOCK_TOLERANCE_SECONDS: env.CLOCK_TOLERANCE_SECONDS,
   }
 }
@@ -64,8 +66,10 @@ export function createOpenJudge(now: () => number = systemClock.now): OpenJudge 
     const dispatcher = file?.dispatcher ?? createDispatcher(config, findAuthority(io, local))
     // What was kept from before would hide an issuer that can't be reached, and nothing is to be written.
     const trustSettings = { ...config.trust, keysCacheFile: undefined }
+    // Nobody is counted, so that no Redis is asked.
+    const judging = { ...config, trust: trustSettings, rateLimitMax: 0, redisUrl: undefined }
     const log = createLogger('silent')
-    const app = await buildApp({ ...config, trust: trustSettings }, { log, clock, dispatcher })
+    const app = await buildApp(judging, { log, clock, dispatcher })
     const { trust, issuers, findIssuer, authenticate, enforce, routes, answerProblem } = app.protectedResource
     file?.serve(findIssuer)
     await app.ready()

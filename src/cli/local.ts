@@ -6,6 +6,8 @@ export interface LocalTenant {
   readonly authority: string
   /** Origin of its page port: plain http, where people sign in. */
   readonly pages: string
+  /** Base address of its Microsoft Graph. */
+  readonly graph: string
   readonly tenantId: string
   /** PEM of the certificate authority behind the TLS port. */
   readonly ca: string

@@ -155,7 +155,7 @@ function checkClaims(text: string): string {
   if (claims !== undefined) return claims
   throw new Usage(
     '--claims takes a claims request as JSON, for example {"access_token":{"acrs":{"essential":true,"value":"c1"}}}, ' +
-      `or the claims of a challenge, or its whole WWW-Authenticate header, not ${text}`,
+      `or the claims of a challenge, or its whole WWW-Authenticate header${quote(text, ', not ')}`,
   )
 }
 
@@ -163,5 +163,7 @@ function readSeconds(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const seconds = Number(text)
   if (text.trim() !== '' && seconds > 0 && seconds <= LONGEST_SECONDS) return seconds
-  throw new Usage(`--timeout takes seconds, more than 0 and at most ${LONGEST_SECONDS}, not ${text}`)
+  throw new Usage(
+    `--timeout takes seconds, more than 0 and at most ${LONGEST_SECONDS}${quote(text, ', not ')}`,
+  )
 }

@@ -36,8 +36,10 @@ export interface ApiAnswer<T> {
   readonly status: number
   /** By names in small letters. */
   readonly headers: Readonly<Record<string, string>>
-  /** Undefined when there is none. Nobody checks that it is a `T`. */
+  /** What was sent as JSON; undefined when nothing was. Nobody checks that it is a `T`. */
   readonly body: T | undefined
+  /** The body as it came. */
+  readonly text: string
 }
 
 /** An API that is called on behalf of callers. */
@@ -53,7 +55,7 @@ export interface Api {
    * @throws RangeError when the path leads away from the base address
    */
   readonly call: <T>(request: FastifyRequest, path: string, call?: ApiCall) => Promise<ApiAnswer<T>>
-  /** The body of a GET that is answered 200, and `downstream_unavailable` for every other status. Throws as `call` does. */
+  /** The body of a GET that is answered 200 in JSON, and `downstream_unavailable` for every other status. Throws as `call` does. */
   readonly get: <T>(request: FastifyRequest, path: string) => Promise<T>
 }
 
@@ -67,12 +69,13 @@ function addressOf(base: string, path: string): string {
   throw new RangeError(`a path that leads away from ${base}`)
 }
 
-function parse<T>({ headers, text }: Answer, api: string): T | undefined {
-  if (text === '') return undefined
+function parse<T>({ headers, text }: Answer): T | undefined {
+  if (!/^application\/(?:.+\+)?json\b/.test(headers['content-type'] ?? '')) return undefined
   try {
-    if (/^application\/(?:.+\+)?json\b/.test(headers['content-type'] ?? '')) return JSON.parse(text) as T
-  } catch {}
-  throw unserved(api, 'an answer that is not JSON')
+    return JSON.parse(text) as T
+  } catch {
+    return undefined
+  }
 }
 
 function check({ url, scopes }: ApiOptions, desk: DownstreamDesk | undefined): DownstreamDesk {
@@ -112,11 +115,12 @@ function check({ url, scopes }: ApiOptions, desk: DownstreamDesk | undefined): D
 export function callOn(app: FastifyInstance, options: ApiOptions): Api {
   const { tokens, send, clock } = check(options, app.downstream.desk)
   const { scopes, timeoutMs = TIMEOUT_MS } = options
-  const base = options.url.replace(/\/$/, '')
+  const base = new URL(options.url).href.replace(/\/$/, '')
 
   const ask = async (exchange: ExchangeRequest, url: string, call: ApiCall): Promise<Answer> => {
     const { token } = await tokens.obtain(exchange)
-    const { method = 'GET', body, headers = {} } = call
+    const { method = 'GET', headers = {} } = call
+    const body = call.body === undefined ? undefined : JSON.stringify(call.body)
     const given = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
     const sent = body === undefined ? {} : { 'content-type': 'application/json' }
     return withDeadline(clock, timeoutMs, signal =>
@@ -129,7 +133,7 @@ export function callOn(app: FastifyInstance, options: ApiOptions): Api {
           ...Object.fromEntries(given),
           authorization: `Bearer ${token}`,
         },
-        body: body === undefined ? undefined : JSON.stringify(body),
+        body,
         signal,
         repeatable: REPEATABLE.includes(method),
       }),
@@ -150,18 +154,21 @@ export function callOn(app: FastifyInstance, options: ApiOptions): Api {
     const challenge = claimsOf(answer)
     if (answer.status === 401) tokens.forget(exchange)
     if (challenge !== undefined) {
-      answer = await ask({ ...exchange, claims: challenge }, url, what).catch(refuseFor(claims, challenge))
+      const strong = { ...exchange, claims: challenge }
+      answer = await ask(strong, url, what).catch(refuseFor(claims, challenge))
+      if (answer.status === 401) tokens.forget(strong)
     }
     const fault = findFault(answer, base, clock.now())
     if (fault !== undefined) throw fault
-    return { status: answer.status, headers: answer.headers, body: parse<T>(answer, base) }
+    return { ...answer, body: parse<T>(answer) }
   }
 
   return {
     call,
     get: async <T>(request: FastifyRequest, path: string) => {
       const { status, body } = await call<T>(request, path)
-      if (status !== 200 || body === undefined) throw unserved(base, `${status} to GET`)
+      if (status !== 200 || body === undefined)
+        throw unserved(base, `${status} to GET${status === 200 ? ', and not JSON' : ''}`)
       return body
     },
   }

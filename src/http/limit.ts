@@ -28,7 +28,9 @@ type Count = (request: FastifyRequest, reply: FastifyReply) => Promise<Refusal |
 /** ASVS 10.3.3: a caller is issuer and subject together; for an application the client too. */
 function countingOf(request: FastifyRequest, judged: Access | Refusal): Counting {
   if (isRefusal(judged)) {
-    return { about: 'address', name: rateLimit.normalizeIP(request.ip), shown: request.ip }
+    // A peer that has gone already has no address any more, whatever the type says; all of those are counted as one.
+    const ip = String(request.ip)
+    return { about: 'address', name: rateLimit.normalizeIP(ip), shown: ip }
   }
   const { kind, issuer, subject, client } = judged
   // The issuer is one of those that are trusted, and none of them has a line break.

@@ -56,7 +56,8 @@ export interface ProtectedResourceOptions extends TrustSettings, PermissionOptio
   readonly clock?: Clock
   /**
    * How many verified tokens are remembered for up to five minutes, so that their signatures are not checked again; 0
-   * for none. What depends on time, keys and routes is decided on every request. Plugin option only. Default 20000.
+   * for none. What depends on time, keys and routes is decided on every request. All of them together are counted for
+   * at most 2,800 bytes times this number. Plugin option only. Default 12,000, in 32 MiB.
    */
   readonly rememberedTokens?: number
   /** A number in [0, 1), for jitter. Plugin option only. Default: Math.random. */

@@ -35,7 +35,7 @@ interface Entry {
 }
 
 /** How many tokens are remembered when nothing else is said. */
-export const REMEMBERED_TOKENS = 20_000
+export const REMEMBERED_TOKENS = 12_000
 const MOST_TOKENS = 1_000_000
 
 /** What is wrong with a number of tokens that somebody has set. */
@@ -43,14 +43,14 @@ export function findRememberedProblems(maxTokens: number | undefined): Problem[]
   if (maxTokens === undefined || (Number.isInteger(maxTokens) && maxTokens >= 0 && maxTokens <= MOST_TOKENS))
     return []
   const expected = `a whole number from 0 to ${MOST_TOKENS}`
-  return [{ name: 'option rememberedTokens', found: String(maxTokens), expected, example: '20000' }]
+  return [{ name: 'option rememberedTokens', found: String(maxTokens), expected, example: '12000' }]
 }
 
 /** How long a token is taken for good without its signature being checked again. */
 const REMEMBERED_MS = 5 * 60_000
-/** Bound of what all entries together are counted for. */
-const MAX_BYTES = 32 * 1024 * 1024
-/** What an entry takes beside its token: the access, and the claims as objects (measured; see bench/README.md). */
+/** What there is for each token on average: 32 MiB for the default number. Longer tokens make it fewer. */
+const BYTES_PER_TOKEN = 2800
+/** What an entry takes beside its token, the access and the claims as objects: 1,100 bytes by measurement, and a margin. */
 const ENTRY_BYTES = 1500
 
 /**
@@ -65,7 +65,7 @@ export function createRememberedTokens(options: RememberedOptions): RememberedTo
   if (maxTokens === 0) return { recall: () => undefined, keep: () => {} }
   const entries = new LRUCache<string, Entry>({
     max: maxTokens,
-    maxSize: MAX_BYTES,
+    maxSize: maxTokens * BYTES_PER_TOKEN,
     sizeCalculation: ({ token }) => token.length + ENTRY_BYTES,
     ttl: REMEMBERED_MS,
     // Its own clock is asked at most once a millisecond otherwise, and by a timer.

@@ -37,7 +37,7 @@ body { background: var(--ground) }
   color: var(--ink); background: none; border: 0; border-radius: .4rem; cursor: pointer }
 
 .swagger-ui .response-col_links, .swagger-ui .servers-title, .swagger-ui .servers,
-  .swagger-ui [for=client_secret_authorizationCode], #client_secret_authorizationCode, .swagger-ui .scope-def { display: none }
+  .swagger-ui .opblock-summary .copy-to-clipboard, .swagger-ui [for=client_secret_authorizationCode], #client_secret_authorizationCode, .swagger-ui .scope-def { display: none }
 html .swagger-ui .btn.btn.btn.authorize { color: var(--accent); border-color: var(--accent) }
 html .swagger-ui .btn.btn.btn.authorize svg { color: inherit }
 html .swagger-ui .btn.btn.cancel { color: var(--wrong); border-color: var(--wrong) }

@@ -113,7 +113,7 @@ function draw(phases, amount, startBytes, note) {
     const path = points.map(
       ({ sent, bytes }) => `${x(index * amount + sent).toFixed(1)} ${y(bytes).toFixed(1)}`,
     )
-    return `<path d="M${path.join('L')}" fill="none" stroke="${PHASES[index].fill}" stroke-width="2.5"/><text x="${x((index + 0.5) * amount)}" y="${TOP - 16}" text-anchor="middle">${(amount / 1000).toLocaleString('en')} thousand ${PHASES[index].title}</text>`
+    return `<path d="M${path.join('L')}" fill="none" stroke="${PHASES[index].fill}" stroke-width="2.5"/><text x="${x((index + 0.5) * amount)}" y="${TOP - 16}" text-anchor="middle">${amount.toLocaleString('en')} ${PHASES[index].title}</text>`
   })
   const grid = Array.from({ length: top / 50 + 1 }, (_, step) => step * 50).map(
     size =>

@@ -5,6 +5,7 @@ import { addDownstream, type DownstreamWorld } from './downstream/downstream.ts'
 import { Misconfigured } from './errors.ts'
 import { type ProtectedResourceOptions as GuardOptions, protect } from './http/protect.ts'
 import { addMetadata } from './http/routes/metadata.ts'
+import { findCountProblems } from './token/count.ts'
 import { type DownstreamSettings, readDownstream } from './token/own-credential.ts'
 
 export { type Api, type ApiAnswer, type ApiCall, type ApiOptions, callOn } from './downstream/call-on.ts'
@@ -37,13 +38,16 @@ export interface ProtectedResourceOptions
 
 async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): Promise<void> {
   const downstream = readDownstream(options, options, setting => `option ${setting}`)
-  const problems = 'graphUrl' in downstream ? [] : downstream
+  const problems = [
+    ...('graphUrl' in downstream ? [] : downstream),
+    ...findCountProblems('downstreamTokens', options.downstreamTokens, 1),
+  ]
   try {
     await app.register(protect, options)
   } catch (error) {
     throw error instanceof Misconfigured ? new Misconfigured([...error.problems, ...problems]) : error
   }
-  if (!('graphUrl' in downstream)) throw new Misconfigured(problems)
+  if (!('graphUrl' in downstream) || problems.length > 0) throw new Misconfigured(problems)
   await addDownstream(app, downstream, options)
   addMetadata(app, options.resourceName ?? 'protected-resource')
 }

@@ -263,6 +263,31 @@ t.test(
   },
 )
 
+t.test('two unknown ids that wait for the same fetch: one more fetch for both, paid for once', async t => {
+  let fetches = 0
+  const clock = createFakeClock()
+  const budget = createBudget(2, 1000, systemClock)
+  const source = createKeySource({
+    issuer: trustRfc9068({ issuer: 'https://issuer.example', audiences: ['x'], tokenType: 'at+jwt' }),
+    fetchKeySet: async () => {
+      fetches++
+      return { ...empty, fetchedAt: clock.now() }
+    },
+    clock,
+    random: () => 0.5,
+    maxStaleMs: HOUR,
+    sharedBudget: budget,
+    onEvent: () => {},
+  })
+  source.start()
+  const verdicts = await Promise.all(['one', 'two'].map(kid => source.find(kid, 'RS256')))
+  t.match(verdicts, [{ code: 'unknown_key' }, { code: 'unknown_key' }])
+  t.equal(fetches, 2, 'the first of the issuer, and one for both')
+  t.ok(budget.has(), 'one of two is left')
+  t.match(source.find('one', 'RS256'), { code: 'unknown_key', received: 'one' }, 'at once from here on')
+  source.stop()
+})
+
 t.test('counters: fixed names, one set for each issuer', async t => {
   const { count, read } = createKeyCounters()
   count({

@@ -27,6 +27,7 @@ const HOUSE: readonly Place[] = [
 
   { row: 1, file: 'token/credential' },
   { row: 1, file: 'token/jws', beside: ['token/credential'] },
+  { row: 1, file: 'token/count' },
   { row: 1, file: 'token/clouds' },
   { row: 1, file: 'token/trusted-issuer', beside: ['token/jws', 'token/clouds'] },
   { row: 1, file: 'token/entra', beside: ['token/clouds', 'token/trusted-issuer'] },

@@ -263,17 +263,23 @@ t.test('none: nothing is remembered', async t => {
   t.equal(recall('a'), undefined)
 })
 
-t.test('rememberedTokens that is no number of tokens: the application does not start', async t => {
-  for (const rememberedTokens of [-1, 1.5, Number.NaN, '100' as unknown as number]) {
+t.test('a number of tokens that is none: the application does not start, and both are named', async t => {
+  for (const wrong of [-1, 1.5, Number.NaN, '100' as unknown as number]) {
     const app = Fastify()
     t.teardown(() => app.close())
     const options = { issuers: ['https://issuer.example'], audience: ['x'], publicUrl: 'https://api.example' }
-    const started = async () => app.register(protectedResource, { ...options, rememberedTokens })
+    const started = async () =>
+      app.register(protectedResource, { ...options, rememberedTokens: wrong, downstreamTokens: wrong })
     await t.rejects(started, {
       name: 'Misconfigured',
-      message: /option rememberedTokens/,
+      message: /option rememberedTokens[\s\S]*option downstreamTokens/,
     })
   }
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const options = { issuers: ['https://issuer.example'], audience: ['x'], publicUrl: 'https://api.example' }
+  const started = async () => app.register(protectedResource, { ...options, downstreamTokens: 0 })
+  await t.rejects(started, { message: /option downstreamTokens: .*0/ })
 })
 
 t.test('a batch: in the order of the calls, a few at a time, one failure its own', async t => {

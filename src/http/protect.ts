@@ -6,6 +6,7 @@ import { Denied, isRefusal, Misconfigured, type Refusal, Unavailable } from '../
 import type { Access } from '../token/access.ts'
 import { type Authenticate, createAuthenticate, type VerifySignature } from '../token/authenticate.ts'
 import { createBatch } from '../token/batch.ts'
+import { findCountProblems } from '../token/count.ts'
 import { readCredential } from '../token/credential.ts'
 import { type FindIssuer, type TrustedIssuer, trustIssuers } from '../token/issuers.ts'
 import { type Clock, systemClock } from '../token/keys/clock.ts'
@@ -13,7 +14,7 @@ import type { KeyCounters } from '../token/keys/counters.ts'
 import type { KeyState } from '../token/keys/source.ts'
 import type { VerificationKey } from '../token/keys/usable.ts'
 import { enforce, type RouteAccess } from '../token/policy.ts'
-import { createRememberedTokens, findRememberedProblems, REMEMBERED_TOKENS } from '../token/remembered.ts'
+import { createRememberedTokens, REMEMBERED_TOKENS } from '../token/remembered.ts'
 import { readTrust, type Trust, type TrustSettings } from '../token/trust.ts'
 import { logRequest, showPath } from './log.ts'
 import { type AnswerProblem, createAnswerProblem, sendProblem } from './problem.ts'
@@ -126,7 +127,10 @@ export function metadataAddress(publicUrl: string): string {
 
 async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): Promise<void> {
   const trust = readTrust(options, optionName)
-  const problems = [...findPermissionProblems(options), ...findRememberedProblems(options.rememberedTokens)]
+  const problems = [
+    ...findPermissionProblems(options),
+    ...findCountProblems('rememberedTokens', options.rememberedTokens, 0),
+  ]
   if (!('others' in trust)) throw new Misconfigured([...trust, ...problems])
   if (problems.length > 0) throw new Misconfigured(problems)
   const { clock = systemClock, random = Math.random, dispatcher = new Agent() } = options

@@ -1,6 +1,6 @@
 /** Decides which tokens need no second look: those that were good moments ago, while the very key set that verified them is in force. */
 import { LRUCache } from 'lru-cache'
-import type { Problem, Refusal } from '../errors.ts'
+import type { Refusal } from '../errors.ts'
 import type { Access } from './access.ts'
 import { type Candidate, checkTimes } from './claims.ts'
 import type { TrustedIssuer } from './issuers.ts'
@@ -36,15 +36,6 @@ interface Entry {
 
 /** How many tokens are remembered when nothing else is said. */
 export const REMEMBERED_TOKENS = 12_000
-const MOST_TOKENS = 1_000_000
-
-/** What is wrong with a number of tokens that somebody has set. */
-export function findRememberedProblems(maxTokens: number | undefined): Problem[] {
-  if (maxTokens === undefined || (Number.isInteger(maxTokens) && maxTokens >= 0 && maxTokens <= MOST_TOKENS))
-    return []
-  const expected = `a whole number from 0 to ${MOST_TOKENS}`
-  return [{ name: 'option rememberedTokens', found: String(maxTokens), expected, example: '12000' }]
-}
 
 /** How long a token is taken for good without its signature being checked again. */
 const REMEMBERED_MS = 5 * 60_000

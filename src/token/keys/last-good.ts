@@ -25,12 +25,13 @@ export interface LastGood {
   readonly since: () => number
 }
 
-const kidsOf = (set: KeySet | undefined): string[] => set?.keys.map(({ kid }) => showKid(kid ?? '')) ?? []
+const kidsOf = ({ keys }: KeySet): string[] => keys.map(({ kid }) => showKid(kid ?? ''))
 
 /** Keeps the last good set for at most `maxStaleMs` after it was fetched. */
 export function createLastGood(maxStaleMs: number, clock: Clock): LastGood {
   let set: KeySet | undefined
   let selectIn: SelectKey | undefined
+  let kids: readonly string[] = []
   let changedAt = clock.now()
 
   const current = (): KeySet | undefined =>
@@ -39,11 +40,12 @@ export function createLastGood(maxStaleMs: number, clock: Clock): LastGood {
   return {
     current,
     select: (kid, alg) => (current() === undefined ? undefined : selectIn!(kid, alg)),
-    kids: () => kidsOf(set),
+    kids: () => kids,
     replace: fresh => {
-      const [before, after] = [kidsOf(set), kidsOf(fresh)]
+      const [before, after] = [kids, kidsOf(fresh)]
       if (current() === undefined) changedAt = clock.now()
       set = fresh
+      kids = after
       selectIn = createSelect(fresh)
       return {
         added: after.filter(kid => !before.includes(kid)),

@@ -22,12 +22,14 @@ export interface KeyState {
   readonly ageSeconds: number | undefined
 }
 
+type Found = FoundKey | Refusal | Promise<FoundKey | Refusal>
+
 /** The keys of one issuer. */
 export interface KeySource {
   /** The set in force, unless it has grown too old. */
   readonly current: () => KeySet | undefined
   /** The key that a token names: at once when it is known, after at most two fetches when it is not. */
-  readonly find: (kid: string | undefined, alg: string) => FoundKey | Refusal | Promise<FoundKey | Refusal>
+  readonly find: (kid: string | undefined, alg: string) => Found
   readonly state: () => KeyState
   /** Asks the issuer for the first time; a set that was kept from before serves until it answers. */
   readonly start: (kept?: KeySet) => void
@@ -87,32 +89,41 @@ export function createKeySource(options: KeySourceOptions): KeySource {
       ? { code: 'unknown_key', about: 'kid', received: showKid(kid), expected: lastGood.kids() }
       : unavailable()
 
-  const findByFetch = async (kid: string | undefined, alg: string): Promise<FoundKey | Refusal> => {
-    const underWay = refresher.pending()
-    if (underWay !== undefined) {
-      await underWay
-      const joined = look(kid, alg)
-      if (joined !== undefined) return joined
-      if (!refresher.isReachable()) return unavailable()
-    }
+  /** Turns an unknown id away while the budget cools down; else pays for a fetch. */
+  const turnAway = (kid: string): Refusal | undefined => {
+    const coolingDown = unknown.has(kid) || !budget.has()
+    onEvent({ event: 'unknown_key', issuer: issuer.name, kid: showKid(kid), coolingDown })
+    if (coolingDown) return verdict(kid)
+    budget.spend()
+    return undefined
+  }
+
+  const findByFetch = (kid: string | undefined, alg: string): Found => {
     // C-5: a token that names no key can't be waiting for a new one.
     if (kid === undefined) return unavailable()
-    if (refresher.pending() === undefined) {
-      const coolingDown = unknown.has(kid) || !budget.has()
-      onEvent({ event: 'unknown_key', issuer: issuer.name, kid: showKid(kid), coolingDown })
-      if (coolingDown) return verdict(kid)
-      budget.spend()
-    }
-    await refresher.refresh('forced')
+    const refusal = refresher.pending() === undefined ? turnAway(kid) : undefined
+    if (refusal !== undefined) return refusal
+    return refresher.refresh('forced').then(() => {
+      const found = look(kid, alg)
+      if (found !== undefined) return found
+      unknown.add(kid)
+      return verdict(kid)
+    })
+  }
+
+  const find: KeySource['find'] = (kid, alg) => {
     const found = look(kid, alg)
     if (found !== undefined) return found
-    unknown.add(kid)
-    return verdict(kid)
+    const underWay = refresher.pending()
+    if (underWay === undefined) return findByFetch(kid, alg)
+    return underWay.then(
+      () => look(kid, alg) ?? (refresher.isReachable() ? findByFetch(kid, alg) : unavailable()),
+    )
   }
 
   return {
     current: lastGood.current,
-    find: (kid, alg) => look(kid, alg) ?? findByFetch(kid, alg),
+    find,
     state: () => ({
       issuer: issuer.name,
       state: lastGood.current() !== undefined ? 'usable' : refresher.isOff() ? 'off' : 'missing',

@@ -1,5 +1,5 @@
 /** The page of the API description: people sign in on it, call, and are told why they were refused; with a mouse or by keys, at a desk or on a telephone. */
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
@@ -177,6 +177,14 @@ t.test('what to do about each refusal: something for every reason, and the same 
   const rows = [...readme.matchAll(/^\| `(\w+)` \| \d{3} \| .* \| (.*) \|$/gm)]
   t.ok(rows.length > 25)
   for (const [, code, remedy] of rows) t.equal(remedies[code!], remedy, `${code}`)
+})
+
+t.test('the scripts of the page: each is let into the image, where only .ts would be', async t => {
+  const folder = 'src/http/page/browser'
+  const allowed = (await readFile(join(ROOT, '.dockerignore'), 'utf8')).split('\n')
+  const scripts = (await readdir(join(ROOT, folder))).filter(name => name.endsWith('.js'))
+  t.ok(scripts.length > 3)
+  for (const name of scripts) t.ok(allowed.includes(`!${folder}/${name}`), name)
 })
 
 t.test('one click at the local tenant', async t => {

@@ -1,8 +1,11 @@
 /** The log: one line a request that says who, what and why, and never a credential, wherever somebody put it. */
+import { execFileSync } from 'node:child_process'
+import { closeSync, constants, openSync, readSync } from 'node:fs'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { Denied, Unavailable } from '../src/errors.ts'
-import { createLogger, showPath } from '../src/http/log.ts'
+import { createLogger, output, showPath } from '../src/http/log.ts'
 import { type Line, startApi } from './helpers/api.ts'
 import { ask, speak } from './helpers/raw.ts'
 
@@ -156,6 +159,48 @@ t.test('createLogger: levels', async t => {
   log.info({ event: 'x' })
   t.strictSame(Object.keys(lines()[0]!), ['level', 'time', 'event'], 'neither process id nor host name')
 })
+
+t.test('output: a full disk ends neither the process nor the request, not even for a fatal line', async t => {
+  const full = openSync('/dev/full', 'w')
+  t.teardown(() => closeSync(full))
+  const log = createLogger('info', output(full))
+  for (let i = 0; i < 3; i++) log.info({ i })
+  log.fatal({ event: 'crashed' })
+  t.pass('it came back')
+})
+
+t.test(
+  'output: a reader that stops reading is not waited for; it gets the rest when it reads on',
+  async t => {
+    const path = join(t.testdir(), 'pipe')
+    execFileSync('mkfifo', [path])
+    // Both ends, so that opening does not wait for somebody.
+    const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+    t.teardown(() => closeSync(pipe))
+    const log = createLogger('info', output(pipe))
+    const lines = 200
+    for (let i = 0; i < lines; i++) log.info({ i, filling: 'x'.repeat(1000) })
+    let text = ''
+    const chunk = Buffer.alloc(1 << 20)
+    const read = (): void => {
+      text += chunk.toString('utf8', 0, readSync(pipe, chunk))
+    }
+    read()
+    t.ok(text.length < lines * 1000, `the pipe was full after ${text.length} bytes`)
+    for (let i = lines; text.split('\n').length <= lines && i < 2 * lines; i++) {
+      log.info({ i })
+      read()
+    }
+    t.strictSame(
+      text
+        .split('\n')
+        .slice(0, lines)
+        .map(line => (JSON.parse(line) as Line).i),
+      Array.from({ length: lines }, (_, i) => i),
+      'no line is lost or mixed up',
+    )
+  },
+)
 
 t.test('showPath: without query and fragment, and not endless', async t => {
   t.equal(showPath('/a?access_token=x'), '/a')

@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import { Agent, createServer, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
@@ -48,9 +49,18 @@ interface Served {
 }
 
 /** Starts the built server with these variables and no others. */
-function serve(t: Test, env: Record<string, string>, cwd: string = EMPTY): Served {
+function serve(
+  t: Test,
+  env: Record<string, string>,
+  cwd: string = EMPTY,
+  stdout: 'pipe' | number = 'pipe',
+): Served {
   const { PATH = '' } = process.env
-  const child = spawn(process.execPath, [join(DIST, 'server.js')], { cwd, env: { PATH, ...env } })
+  const child = spawn(process.execPath, [join(DIST, 'server.js')], {
+    cwd,
+    env: { PATH, ...env },
+    stdio: ['ignore', stdout, 'pipe'],
+  })
   t.teardown(() => child.kill('SIGKILL'))
   const said = { out: '', err: '' }
   const listeners = new Set<() => void>()
@@ -58,8 +68,8 @@ function serve(t: Test, env: Record<string, string>, cwd: string = EMPTY): Serve
     said[name] += chunk
     for (const listener of listeners) listener()
   }
-  child.stdout.on('data', take('out'))
-  child.stderr.on('data', take('err'))
+  child.stdout?.on('data', take('out'))
+  child.stderr?.on('data', take('err'))
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, ...said }))
   return {
     child,
@@ -90,6 +100,15 @@ async function get(url: string, token?: string) {
   const response = await fetch(url, { headers })
   // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever the server sent
   return { status: response.status, headers: response.headers, json: (await response.json()) as any }
+}
+
+/** A port that was free a moment ago, for a server that can't say which it got. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
 }
 
 /** What a connection to the port comes to. */
@@ -341,6 +360,29 @@ t.test('SIGTERM and SIGINT while the issuer hangs: the process ends promptly, wi
     t.ok(Date.now() - start < 3000, `${signal}: ${Date.now() - start} ms`)
   })
   await Promise.all(ends)
+})
+
+t.test('the log cannot be written: requests are answered, and SIGTERM ends the process with 0', async t => {
+  const full = openSync('/dev/full', 'w')
+  t.teardown(() => closeSync(full))
+  const runs = (['its disk is full', 'its reader has gone'] as const).map(async trouble => {
+    const issuer = await startSlowIssuer(t)
+    const gone = trouble === 'its reader has gone'
+    const port = String(await freePort())
+    const served = serve(t, { ...issuer.env, PORT: port }, EMPTY, gone ? 'pipe' : full)
+    if (gone) {
+      await listening(served)
+      served.child.stdout?.destroy()
+    }
+    const url = `http://127.0.0.1:${port}`
+    while ((await knock(Number(port))) !== 'open');
+    for (let status = 503; status !== 200; ) ({ status } = await get(`${url}/readyz`))
+    t.match(await get(`${url}/secure-data`, issuer.issue(KEY)), { status: 200 }, trouble)
+    t.match(await get(`${url}/secure-data`, 'junk'), { status: 401 }, trouble)
+    served.child.kill('SIGTERM')
+    t.match(await served.ended, { code: 0, err: '' }, trouble)
+  })
+  await Promise.all(runs)
 })
 
 // JWKS-2. In a process of its own, because a failed TLS verification keeps Node 20 from exiting by itself.

@@ -37,10 +37,24 @@ function blank(line: string): string {
   return blanked.replace(TOKEN_SHAPE, '[token]')
 }
 
-/** A logger that writes one JSON line an event, with every secret blanked at any depth. */
-export function createLogger(level: string, destination?: DestinationStream): Logger {
-  const options = { level, base: null, hooks: { streamWrite: blank } }
-  return destination === undefined ? pino(options) : pino(options, destination)
+/** Lines that could not be written wait for the next one; what does not fit in here is dropped, in bytes. */
+const MAX_WAITING = 1024 * 1024
+
+/**
+ * A file descriptor, by default standard output, that may fail without harm to the answers: its reader may be gone (a
+ * collector that restarts), slow, or the disk full. By itself a failed write ends the process, and sonic-boom's
+ * `flushSync`, which pino calls for a fatal line, tries again for ever.
+ */
+export function output(dest = 1): DestinationStream {
+  const stream = pino.destination({ dest, sync: true, maxLength: MAX_WAITING, retryEAGAIN: () => false })
+  stream.on('error', () => {})
+  stream.flushSync = () => {}
+  return stream
+}
+
+/** A logger that writes one JSON line an event, with every secret blanked at any depth; to stdout by default. */
+export function createLogger(level: string, destination = output()): Logger {
+  return pino({ level, base: null, hooks: { streamWrite: blank } }, destination)
 }
 
 /** A path without its query, because a query may hold a token that somebody put there (BEARER-13). */

@@ -6,17 +6,18 @@ import type { Config } from './config.ts'
 import { addDownstream } from './downstream/downstream.ts'
 import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
 import { addCors } from './http/cors.ts'
-import { addDescription } from './http/description.ts'
 import { openLimit } from './http/limit.ts'
 import { createLogger } from './http/log.ts'
 import { type Limit, protect } from './http/protect.ts'
-import { addDocs, type DocsPerson, type DocsSettings } from './http/routes/docs.ts'
+import { addDocs } from './http/routes/docs.ts'
+import type { DocsPerson, DocsSettings } from './http/routes/docs-page.ts'
 import { addHealth } from './http/routes/health.ts'
 import { addMe } from './http/routes/me.ts'
 import { addMetadata } from './http/routes/metadata.ts'
 import { addSecureData } from './http/routes/secure-data.ts'
 import { addWhoami } from './http/routes/whoami.ts'
 import { type Clock, systemClock } from './token/keys/clock.ts'
+import type { Trust } from './token/trust.ts'
 
 /** What the application takes from the world outside, so that tests can give it another one. */
 export interface World {
@@ -71,13 +72,22 @@ async function limitOf(
 
 /** Without a client of its own the page of the description signs nobody in. */
 function docsSettings(
-  { docsClientId: clientId }: Config,
-  authority: string | undefined,
+  { entra, publicUrl, scopePrefix }: Trust,
+  { docsClientId: clientId, rateLimitMax }: Config,
   pages: World['pages'],
 ): DocsSettings {
-  if (clientId === undefined || authority === undefined) return { title: TITLE }
-  const { origin, people } = pages ?? { origin: new URL(authority).origin, people: [] }
-  return { title: TITLE, signIn: { clientId, origin, people } }
+  const description = {
+    title: TITLE,
+    version: VERSION,
+    publicUrl,
+    authority: entra && `${entra.authority}/${entra.tenant}`,
+    pages: entra && pages && `${pages.origin}/${entra.tenant}`,
+    scopePrefix,
+    isLimited: rateLimitMax > 0,
+  }
+  if (clientId === undefined || entra === undefined) return { description }
+  const { origin, people } = pages ?? { origin: new URL(entra.authority).origin, people: [] }
+  return { description, signIn: { clientId, origin, people } }
 }
 
 /** Builds the application; the caller listens and closes. Throws Misconfigured when a route declares no access. */
@@ -129,22 +139,11 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   })
   addAnswers(app)
   await addDownstream(app, config.downstream, { ...outside, dispatcher })
-  const { trust } = app.protectedResource
-  const { entra } = trust
-  await addDescription(app, {
-    title: TITLE,
-    version: VERSION,
-    publicUrl: trust.publicUrl,
-    authority: entra && `${entra.authority}/${entra.tenant}`,
-    pages: entra && pages && `${pages.origin}/${entra.tenant}`,
-    scopePrefix: trust.scopePrefix,
-    isLimited: limit !== undefined,
-  })
   addSecureData(app)
   addWhoami(app)
   if (app.downstream.desk !== undefined) addMe(app)
   addHealth(app)
   addMetadata(app, TITLE)
-  await addDocs(app, docsSettings(config, entra?.authority, pages))
+  addDocs(app, docsSettings(app.protectedResource.trust, config, pages))
   return app
 }

@@ -16,5 +16,6 @@ const EXAMPLE = {
 
 const app = await buildApp(readConfig(EXAMPLE))
 await app.ready()
-writeFileSync('openapi.yaml', app.swagger({ yaml: true }))
+const docs = await app.openDocs()
+writeFileSync('openapi.yaml', docs.app.swagger({ yaml: true }))
 await app.close()

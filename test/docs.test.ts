@@ -170,6 +170,78 @@ t.test('the document of the page', async t => {
   })
 })
 
+t.test('made when somebody first asks', async t => {
+  await t.test('many at once: made once', async t => {
+    const asked = await startApi(t, { tenant })
+    const { routes } = asked.app.protectedResource
+    const { registered } = routes
+    let times = 0
+    Object.assign(routes, {
+      registered: () => {
+        times++
+        return registered()
+      },
+    })
+    const paths = ['/docs', '/docs/json', '/openapi.json', '/openapi.yaml', '/docs/page/main.js']
+    const answers = await Promise.all(paths.map(path => asked.get(path)))
+    t.same(
+      answers.map(({ status }) => status),
+      paths.map(() => 200),
+    )
+    t.equal(times, 1)
+  })
+
+  await t.test('it fails: 500, told in the log, and tried again with the next request', async t => {
+    const failing = await startApi(t, { tenant })
+    const { routes } = failing.app.protectedResource
+    const { registered } = routes
+    Object.assign(routes, {
+      registered: () => {
+        Object.assign(routes, { registered })
+        throw new Error('not now')
+      },
+    })
+    t.match(await failing.get('/docs'), { status: 500, json: { code: 'internal_error' } })
+    t.match(
+      failing.lines.find(({ event }) => event === 'failed'),
+      { err: { message: 'not now' } },
+    )
+    t.match(await failing.get('/docs'), { status: 200 })
+  })
+
+  await t.test(
+    'refusals there: those of the application itself, told in its log, with the headers of the page',
+    async t => {
+      const missing = await api.get('/docs/static/nothing.js')
+      t.match(missing, { status: 404, json: { code: 'not_found' } })
+      t.ok(directivesOf(missing.headers).includes("script-src 'self'"))
+      t.match(api.refusals().at(-1), { route: '/docs/static/*', status: 404, code: 'not_found' })
+      const range = { headers: { range: 'bytes=99999999-' } }
+      t.match(await api.get('/docs/static/swagger-ui.css', undefined, range), {
+        status: 416,
+        json: { status: 416, code: 'bad_request' },
+      })
+      t.match(
+        await api.raw('GET /docs/static/../../secure-data HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'),
+        /^HTTP\/1.1 403 /,
+      )
+      const wrong = await api.get('/docs/', undefined, { method: 'POST' })
+      t.match(wrong, { status: 405, json: { code: 'method_not_allowed' } })
+      t.equal(wrong.headers.get('allow'), 'GET, HEAD')
+    },
+  )
+
+  await t.test('a part of a file, and HEAD: as they were asked for', async t => {
+    const path = '/docs/static/swagger-ui-bundle.js'
+    const whole = await api.get(path)
+    const part = await api.get(path, undefined, { headers: { range: 'bytes=0-9' } })
+    t.match(part, { status: 206, text: whole.text.slice(0, 10) })
+    const head = await api.get(path, undefined, { method: 'HEAD' })
+    t.match(head, { status: 200, text: '' })
+    t.equal(head.headers.get('content-length'), String(Buffer.byteLength(whole.text)))
+  })
+})
+
 t.test('what to do about each refusal: something for every reason, and the same as in README.md', async t => {
   const { remedies } = (await api.get('/docs/page/facts.json')).json
   t.same(Object.keys(remedies), [...CODES])

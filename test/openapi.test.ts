@@ -401,7 +401,7 @@ t.test('every route is described as it is guarded', async t => {
   })
 
   t.test('the contract check of the test suite: it sees what is not described', async t => {
-    const check = createCheckAnswer(api.app)
+    const check = await createCheckAnswer(api.app)
     const body = { status: 401, title: 'Unauthorized', detail: 'x', code: 'expired', error: 'invalid_token' }
     const headers = {
       'content-type': 'application/problem+json',

@@ -13,6 +13,7 @@ import type {
   Operation,
   Response,
 } from './description-shapes.ts'
+import type { ProtectedResource } from './protect.ts'
 
 /** What the generator gives when it makes OpenAPI. */
 type Generated = { readonly openapiObject: Document }
@@ -79,9 +80,16 @@ function describeAccess({ paths, components, ...rest }: Document, known: Known):
   return JSON.parse(JSON.stringify(document)) as Fields
 }
 
-/** Registers the generator of the API description; register it after the guard and before the routes that it describes. */
-export async function addDescription(app: FastifyInstance, settings: DescriptionSettings): Promise<void> {
-  const { answerProblem, trust } = app.protectedResource
+/**
+ * Registers the generator of the API description, before the routes that it describes.
+ *
+ * @param guarded the application that is described
+ */
+export async function addDescription(
+  app: FastifyInstance,
+  { answerProblem, trust }: ProtectedResource,
+  settings: DescriptionSettings,
+): Promise<void> {
   const known = { ...settings, answerProblem, otherIssuers: trust.others.length > 0 }
   await app.register(swagger, {
     openapi: {

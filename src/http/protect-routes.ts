@@ -11,7 +11,9 @@ export interface RouteTable {
   readonly add: (route: RouteOptions) => void
   /** Throws {@link Misconfigured} naming each route without a valid `config.access`. */
   readonly check: () => void
-  /** What the routes ask for, in the order of their registration. */
+  /** Every route, in the order of their registration. */
+  readonly registered: () => readonly RouteOptions[]
+  /** What the routes ask for, in the same order. */
   readonly accesses: () => readonly RouteAccess[]
   /** Every route: one line a method, as `GET /orders`, and what it asks for. */
   readonly list: () => readonly { readonly route: string; readonly access: RouteAccess }[]
@@ -44,6 +46,7 @@ export function createRouteTable(surroundings: Surroundings): RouteTable {
       })
       if (problems.length > 0) throw new Misconfigured(problems)
     },
+    registered: () => routes,
     accesses: () => routes.map(route => route.config?.access as RouteAccess),
     list: () =>
       routes.flatMap(route =>

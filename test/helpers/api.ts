@@ -6,7 +6,7 @@ import { buildApp, type World } from '../../src/app.ts'
 import { type Environment, readConfig } from '../../src/config.ts'
 import { createLogger } from '../../src/http/log.ts'
 import { type LocalTenant, startLocalTenant } from '../../src/local-tenant/tenant.ts'
-import { createCheckAnswer } from './contract.ts'
+import { type CheckAnswer, createCheckAnswer } from './contract.ts'
 
 /** One line of the server's log. */
 export type Line = Readonly<Record<string, unknown>>
@@ -93,20 +93,28 @@ export async function startApi(t: Test, options: ApiOptions = {}): Promise<Api> 
     ...options.world,
   })
   await options.routes?.(app)
-  let check: ReturnType<typeof createCheckAnswer> | undefined
+  let check: CheckAnswer | undefined
+  // Beside the answers, which must not wait until the description has been made.
+  let checked = Promise.resolve()
   app.addHook('onSend', async (request, reply, payload) => {
-    check ??= createCheckAnswer(app)
     const body = typeof payload === 'string' || Buffer.isBuffer(payload) ? String(payload) : ''
     const path = request.routeOptions.url
     if (path === undefined || request.is404) return
-    try {
-      check({ method: request.method, path, status: reply.statusCode, headers: reply.getHeaders(), body })
-    } catch (error) {
-      t.fail(`an answer breaks the description: ${String(error)}`)
+    const { method } = request
+    const answered = { method, path, status: reply.statusCode, headers: reply.getHeaders(), body }
+    const judge = async (): Promise<void> => {
+      check ??= await createCheckAnswer(app)
+      check(answered)
     }
+    checked = checked.then(judge).catch((error: unknown) => {
+      t.fail(`an answer breaks the description: ${String(error)}`)
+    })
   })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  t.teardown(() => app.close())
+  t.teardown(async () => {
+    await checked
+    await app.close()
+  })
 
   const ready = async (): Promise<void> => {
     while (app.protectedResource.keys().some(({ state }) => state === 'missing')) {
@@ -131,6 +139,7 @@ export async function startApi(t: Test, options: ApiOptions = {}): Promise<Api> 
       }
       const response = await fetch(url + path, { ...init, headers })
       const text = await response.text()
+      await checked
       const isJson = /json/.test(response.headers.get('content-type') ?? '') && text !== ''
       return {
         status: response.status,

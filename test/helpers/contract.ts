@@ -45,8 +45,9 @@ function findProblemFault(problem: Json, status: number, challenge: unknown): st
 }
 
 /** Reads the description that the application serves. */
-export function createCheckAnswer(app: FastifyInstance): CheckAnswer {
-  const document = app.swagger() as unknown as Json
+export async function createCheckAnswer(app: FastifyInstance): Promise<CheckAnswer> {
+  const docs = await app.openDocs()
+  const document = docs.app.swagger() as unknown as Json
   const ajv = new Ajv2020.default({ strict: false, allErrors: true })
   addFormats.default(ajv)
   ajv.addSchema({ ...document, $id: 'openapi.json' } as object)

@@ -1,9 +1,11 @@
 /** Decides what the server is made of: configuration and the outside world in, an application out; it never listens and never reads the environment. */
 import { createSecureContext, rootCertificates } from 'node:tls'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
-import { type Dispatcher, EnvHttpProxyAgent } from 'undici'
+import type { EnvHttpProxyAgent } from 'undici'
 import type { Config } from './config.ts'
+import { type Connections, endConnections } from './connections.ts'
 import { addDownstream } from './downstream/downstream.ts'
+import { onFirstUse } from './first-use.ts'
 import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
 import { addCors } from './http/cors.ts'
 import { openLimit } from './http/limit.ts'
@@ -29,7 +31,7 @@ export interface World {
   /** PEM of a certificate authority that is trusted beside the machine's own, for key requests. */
   readonly ca?: string
   /** Carries the server's own requests; whoever gives it closes it. Default: {@link createDispatcher}. */
-  readonly dispatcher?: Dispatcher
+  readonly dispatcher?: Connections
   /** Where people sign in when a browser can't reach the tenant itself, and who they are: the local tenant's pages. */
   readonly pages?: { readonly origin: string; readonly people: readonly DocsPerson[] }
 }
@@ -46,7 +48,11 @@ const NEVER_PROXIED = ['localhost', '127.0.0.1', '[::1]', '::1']
 const trusting = (ca: string) => createSecureContext({ ca: [...rootCertificates, ca] })
 
 /** Connections for the server's own requests: through the operator's proxy, but never to this machine. */
-export function createDispatcher({ proxy }: Config, ca: string | undefined): EnvHttpProxyAgent {
+export async function createDispatcher(
+  { proxy }: Config,
+  ca: string | undefined,
+): Promise<EnvHttpProxyAgent> {
+  const { EnvHttpProxyAgent } = await import('undici')
   return new EnvHttpProxyAgent({
     httpProxy: proxy.http ?? '',
     httpsProxy: proxy.https ?? '',
@@ -105,9 +111,9 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     frameworkErrors: createFrameworkErrors(answerProblem),
     clientErrorHandler: createClientErrorHandler(answerProblem, () => app.log),
   })
-  const ownDispatcher = world.dispatcher === undefined ? createDispatcher(config, world.ca) : undefined
-  const dispatcher = world.dispatcher ?? ownDispatcher!
-  app.addHook('onClose', async () => ownDispatcher?.destroy())
+  const ownConnections = onFirstUse(() => createDispatcher(config, world.ca))
+  const dispatcher = world.dispatcher ?? ownConnections.get
+  app.addHook('onClose', () => endConnections(ownConnections))
   // A client that keeps its connection would hold the end of the process until its time-out: while closing,
   // connections are ended as soon as their last answer is out.
   app.addHook('preClose', done => {

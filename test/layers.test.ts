@@ -22,6 +22,7 @@ const HOUSE: readonly Place[] = [
   { row: 0, file: 'errors' },
   { row: 0, file: 'private-file' },
   { row: 0, file: 'first-use' },
+  { row: 0, file: 'connections', beside: ['first-use'] },
   { row: 0, file: 'certificate', beside: ['errors'] },
   // What a browser runs: JavaScript that is served as it is, and sees itself only.
   { row: 0, file: 'http/page/browser/*', beside: ['http/page/browser/*'], language: '.js' },

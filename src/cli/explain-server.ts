@@ -63,7 +63,7 @@ export function createOpenJudge(now: () => number = systemClock.now): OpenJudge 
   return async (io, offline) => {
     const { config, local } = readEnvironment(io)
     const file = offline && createOffline(offline)
-    const dispatcher = file?.dispatcher ?? createDispatcher(config, findAuthority(io, local))
+    const dispatcher = file?.dispatcher ?? (await createDispatcher(config, findAuthority(io, local)))
     // What was kept from before would hide an issuer that can't be reached, and nothing is to be written.
     const trustSettings = { ...config.trust, keysCacheFile: undefined }
     // Nobody is counted, so that no Redis is asked.

@@ -1,6 +1,7 @@
 /** Decides what an application has to call on with: a cache of exchanged tokens and a sender, or the reason why not. */
 import type { FastifyInstance } from 'fastify'
-import { Agent, type Dispatcher } from 'undici'
+import { type Connections, endConnections, plainConnections } from '../connections.ts'
+import { onFirstUse } from '../first-use.ts'
 import { type Clock, systemClock } from '../token/keys/clock.ts'
 import type { Downstream, OwnCredential } from '../token/own-credential.ts'
 import { createTokenCache, type TokenCache } from './cache.ts'
@@ -30,7 +31,7 @@ declare module 'fastify' {
 /** What the application takes from outside. */
 export interface DownstreamWorld {
   /** Carries the requests; whoever gives it closes it. Default: a plain undici Agent. */
-  readonly dispatcher?: Dispatcher | undefined
+  readonly dispatcher?: Connections | undefined
   readonly clock?: Clock | undefined
   readonly random?: (() => number) | undefined
   /** Most exchanged tokens that are kept at once, at about 3 KB each. Plugin option only. Default 10,000. */
@@ -51,29 +52,33 @@ export async function addDownstream(
     app.decorate('downstream', { state: 'off, no credential is configured', desk: undefined, graphUrl })
     return
   }
-  // Not above: a server that calls nobody has no use for msal-node, which takes a while to load.
-  const { createExchange, refusePlainHttp } = await import('./exchange.ts')
-  const { createAskIdentity } = await import('./identity.ts')
   const { clock = systemClock, random = Math.random, downstreamTokens: maxEntries = MAX_TOKENS } = world
-  const dispatcher = world.dispatcher ?? new Agent()
+  const own = plainConnections()
   // The machine's own endpoints are never behind a proxy.
-  const local = new Agent()
+  const local = plainConnections()
   app.addHook('onClose', async () => {
-    await Promise.all([local.destroy(), world.dispatcher === undefined && dispatcher.destroy()])
+    await Promise.all([own, local].map(endConnections))
   })
-  const send = createSend({ dispatcher, clock, random, maxBytes: MAX_BYTES })
-  const askIdentity = createAskIdentity({ dispatcher: local, clock, random })
+  const send = createSend({ dispatcher: world.dispatcher ?? own.get, clock, random, maxBytes: MAX_BYTES })
   const isPlain = entra.authority.startsWith('http:')
-  const exchange: Exchange = isPlain
-    ? refusePlainHttp(entra.authority)
-    : createExchange({
-        authority: entra.authority,
-        clientId: clientId!,
-        credential: credential.name,
-        prove: () => proveSelf(credential, askIdentity),
-        send,
-        clock,
-      })
+  // Not above: a server that has called nobody yet has no use for msal-node, which takes a while to load.
+  const exchanger = onFirstUse(async (): Promise<Exchange> => {
+    const [{ createExchange, refusePlainHttp }, { createAskIdentity }] = await Promise.all([
+      import('./exchange.ts'),
+      import('./identity.ts'),
+    ])
+    if (isPlain) return refusePlainHttp(entra.authority)
+    const askIdentity = createAskIdentity({ dispatcher: local.get, clock, random })
+    return createExchange({
+      authority: entra.authority,
+      clientId: clientId!,
+      credential: credential.name,
+      prove: () => proveSelf(credential, askIdentity),
+      send,
+      clock,
+    })
+  })
+  const exchange: Exchange = async request => (await exchanger.get())(request)
   const tokens = createTokenCache({ exchange, clock, maxEntries })
   app.decorate('downstream', {
     state: describe(credential, isPlain),

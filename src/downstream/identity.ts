@@ -1,6 +1,6 @@
 /** Decides how a managed identity vouches for this API: its token for the token exchange, asked of the machine itself. */
 import { ManagedIdentityApplication } from '@azure/msal-node'
-import type { Dispatcher } from 'undici'
+import type { Connections } from '../connections.ts'
 import type { Clock } from '../token/keys/clock.ts'
 import { singleFlight } from '../token/keys/single-flight.ts'
 import { withDeadline } from './deadline.ts'
@@ -11,7 +11,7 @@ import { createSend } from './send.ts'
 /** What asking takes from outside. */
 export interface IdentityOptions {
   /** Reaches the machine's own endpoints; never a proxy. */
-  readonly dispatcher: Dispatcher
+  readonly dispatcher: Connections
   readonly clock: Clock
   readonly random: () => number
 }

@@ -1,5 +1,6 @@
 /** Decides how this side asks token endpoints and APIs: up to a size, without following a redirect, and again where that is safe. */
-import { type Dispatcher, request } from 'undici'
+import type { Dispatcher } from 'undici'
+import { type Connections, dispatcherOf } from '../connections.ts'
 import type { Clock } from '../token/keys/clock.ts'
 
 /** One answer, as text. */
@@ -32,7 +33,7 @@ export type Send = (asked: Asked) => Promise<Answer>
 /** What sending takes from outside. */
 export interface SendOptions {
   /** Brings trust, proxy and connections. */
-  readonly dispatcher: Dispatcher
+  readonly dispatcher: Connections
   readonly clock: Clock
   /** A number in [0, 1), for jitter. */
   readonly random: () => number
@@ -66,7 +67,8 @@ function causeOf(error: unknown): string {
 export function createSend({ dispatcher, clock, random, maxBytes }: SendOptions): Send {
   const once: Send = async ({ method, url, headers = {}, body = null, signal }) => {
     try {
-      const answer = await request(url, { method, dispatcher, signal, headers, body })
+      const [{ request }, opened] = await Promise.all([import('undici'), dispatcherOf(dispatcher)])
+      const answer = await request(url, { method, dispatcher: opened, signal, headers, body })
       const texts = Object.entries(answer.headers).map(([name, value]) => [name, String(value)])
       const text = await readText(answer.body, maxBytes)
       return { status: answer.statusCode, headers: Object.fromEntries(texts), text }

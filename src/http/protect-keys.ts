@@ -1,6 +1,6 @@
 /** Decides how the keys of all issuers are held together: sources, the budget they share, the file that outlives a restart, and what is said of them. */
 import type { FastifyBaseLogger } from 'fastify'
-import type { Dispatcher } from 'undici'
+import type { Connections } from '../connections.ts'
 import type { TrustedIssuer } from '../token/issuers.ts'
 import { createBudget } from '../token/keys/budget.ts'
 import { openKeysCache } from '../token/keys/cache-file.ts'
@@ -26,7 +26,7 @@ export interface Keys {
 export interface KeysWorld {
   readonly clock: Clock
   readonly random: () => number
-  readonly dispatcher: Dispatcher
+  readonly dispatcher: Connections
   readonly log: FastifyBaseLogger
 }
 

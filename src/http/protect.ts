@@ -1,7 +1,7 @@
 /** Decides who reaches a handler: the plugin that judges each request's token and enforces its route's access before any body is read. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { Agent, type Dispatcher } from 'undici'
+import { type Connections, endConnections, plainConnections } from '../connections.ts'
 import { Denied, isRefusal, Misconfigured, type Refusal, Unavailable } from '../errors.ts'
 import type { Access } from '../token/access.ts'
 import { type Authenticate, createAuthenticate, type VerifySignature } from '../token/authenticate.ts'
@@ -51,8 +51,11 @@ export interface ProtectedResourceOptions extends TrustSettings, PermissionOptio
   readonly handleErrors?: boolean
   /** Turns away who calls too often; may set headers. Plugin option only. Default: nobody is counted. */
   readonly limit?: Limit
-  /** Carries the requests for keys: trust, proxy, connections. Plugin option only. Default: a plain undici Agent. */
-  readonly dispatcher?: Dispatcher
+  /**
+   * Carries the requests for keys: trust, proxy, connections. An undici dispatcher, or a function that gives one, which
+   * is called with each request; whoever gives it closes it. Plugin option only. Default: a plain undici Agent.
+   */
+  readonly dispatcher?: Connections
   /** Time. Plugin option only. Default: the machine's clock. */
   readonly clock?: Clock
   /**
@@ -133,7 +136,8 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
   ]
   if (!('others' in trust)) throw new Misconfigured([...trust, ...problems])
   if (problems.length > 0) throw new Misconfigured(problems)
-  const { clock = systemClock, random = Math.random, dispatcher = new Agent() } = options
+  const ownConnections = plainConnections()
+  const { clock = systemClock, random = Math.random, dispatcher = ownConnections.get } = options
   const { issuers, find: findIssuer } = trustIssuers(trust.entra, trust.others)
   const keys = openKeys(issuers, trust, { clock, random, dispatcher, log: app.log })
   const authenticate = createAuthenticate({
@@ -255,7 +259,7 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
   })
   app.addHook('onClose', async () => {
     await keys.stop()
-    if (dispatcher !== options.dispatcher) await dispatcher.destroy()
+    await endConnections(ownConnections)
   })
 }
 

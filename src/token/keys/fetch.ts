@@ -1,6 +1,7 @@
 /** Decides how one key set is obtained: one discovery and one key request through get-jwks, within one deadline. */
-import buildGetJwks from 'get-jwks'
+import type buildGetJwks from 'get-jwks'
 import type { Dispatcher } from 'undici'
+import { type Connections, dispatcherOf } from '../../connections.ts'
 import type { TrustedIssuer } from '../issuers.ts'
 import type { Clock } from './clock.ts'
 import { FetchFailure, watchExchange } from './exchange.ts'
@@ -27,7 +28,7 @@ export type FetchKeySet = () => Promise<KeySet>
 export interface KeyFetchOptions {
   readonly issuer: TrustedIssuer
   /** Carries the requests; it brings trust, proxy and connections. */
-  readonly dispatcher: Dispatcher
+  readonly dispatcher: Connections
   readonly clock: Clock
   /** For the whole exchange, bodies included (JWKS-18), in milliseconds. */
   readonly deadlineMs?: number
@@ -49,13 +50,18 @@ export function createKeyFetch(options: KeyFetchOptions): FetchKeySet {
   const { issuer, clock, deadlineMs = 5000 } = options
   const query = issuer.appId === undefined ? '' : `?appid=${encodeURIComponent(issuer.appId)}`
 
-  const retrieve = async (): Promise<KeySet> => {
-    const exchange = watchExchange(issuer, query)
-    const deadline = new AbortController()
-    const cancel = clock.after(deadlineMs, () => deadline.abort())
+  /** The answer is not used: no kid is asked for, and the whole set passes through the interceptor. */
+  const ask = async (
+    interceptor: Dispatcher.DispatcherComposeInterceptor,
+    signal: AbortSignal,
+  ): Promise<unknown> => {
+    const [{ default: buildGetJwks }, dispatcher] = await Promise.all([
+      import('get-jwks'),
+      dispatcherOf(options.dispatcher),
+    ])
     const fetchOptions = {
-      dispatcher: options.dispatcher.compose(exchange.interceptor),
-      signal: deadline.signal,
+      dispatcher: dispatcher.compose(interceptor),
+      signal,
       redirect: 'manual',
       headers: { accept: 'application/json', 'accept-encoding': 'identity' },
     }
@@ -64,9 +70,14 @@ export function createKeyFetch(options: KeyFetchOptions): FetchKeySet {
       issuersWhitelist: [issuer.metadata],
       fetchOptions: fetchOptions as unknown as FetchOptions,
     })
-    // The answer is not used: no kid is asked for, and the whole set has passed through the exchange.
-    const error: unknown = await getJwks
-      .getJwk({ domain: issuer.metadata, alg: '', kid: '' })
+    return getJwks.getJwk({ domain: issuer.metadata, alg: '', kid: '' })
+  }
+
+  const retrieve = async (): Promise<KeySet> => {
+    const exchange = watchExchange(issuer, query)
+    const deadline = new AbortController()
+    const cancel = clock.after(deadlineMs, () => deadline.abort())
+    const error: unknown = await ask(exchange.interceptor, deadline.signal)
       .then(
         () => undefined,
         cause => cause,

@@ -291,6 +291,51 @@ t.test('10,000 tenants behind one configuration: the authority’s two key sets 
   t.match(api.app.protectedResource.keys(), [{ ageSeconds: 1800 }, { ageSeconds: 1800 }])
 })
 
+t.test('KEYS_CACHE_FILE: a restart', async t => {
+  const clock = createFakeClock()
+  const tenant = await startTenant(t, { now: clock.now })
+  const options = { tenant, clock, env: { KEYS_CACHE_FILE: join(t.testdir({}), 'keys.json') } }
+  await (await play(t, options)).api.app.close()
+  const restart = async (t: Test) => {
+    const scene = await play(t, { ...options, waitForKeys: false })
+    return {
+      ...scene,
+      starts: () => events(scene.api, 'keys_refreshed').filter(({ reason }) => reason === 'start'),
+    }
+  }
+
+  await t.test('answers with the kept keys first, and asks for new ones a second later', async t => {
+    const { api, fetches, starts } = await restart(t)
+    t.equal(await ask(api, tenant.issue()), 200)
+    t.equal((await api.get('/readyz')).status, 200)
+    t.equal(fetches(), 0)
+    await clock.advance(1000)
+    t.equal(fetches(), 1)
+    t.equal(starts().length, 2, 'one of each issuer')
+    await clock.advance(MINUTE)
+    t.equal(fetches(), 0, 'once')
+  })
+
+  await t.test('stopped before that second is over: nothing is asked', async t => {
+    const { api, fetches } = await restart(t)
+    await api.app.close()
+    await clock.advance(MINUTE)
+    t.equal(fetches(), 0)
+  })
+
+  await t.test('a new key before that second is over: asked for at once, at no cost', async t => {
+    const { api, fetches, starts } = await restart(t)
+    await tenant.rotate()
+    t.equal(await ask(api, tenant.issue()), 200)
+    t.equal(fetches(), 1)
+    t.match(starts(), [{ added: [String] }])
+    t.strictSame(events(api, 'unknown_key'), [], 'nothing of the budget is spent')
+    await clock.advance(MINUTE)
+    t.equal(fetches(), 0, 'once')
+    t.equal(starts().length, 2)
+  })
+})
+
 t.test('KEYS_CACHE_FILE', async t => {
   const folder = t.testdir({})
   const file = join(folder, 'keys.json')

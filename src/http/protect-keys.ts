@@ -16,7 +16,7 @@ export interface Keys {
   readonly of: (issuer: TrustedIssuer) => KeySource
   readonly states: () => readonly KeyState[]
   readonly counters: () => KeyCounters
-  /** Reads what was kept, and asks every issuer; does not wait for an answer. */
+  /** Reads what was kept, and asks every issuer, a moment later where something was; does not wait for an answer. */
   readonly start: () => Promise<void>
   /** Waits for what is being written. */
   readonly stop: () => Promise<void>

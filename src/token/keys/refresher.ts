@@ -5,15 +5,17 @@ import type { OnKeyEvent, RefreshReason } from './events.ts'
 import { FetchFailure } from './exchange.ts'
 import type { FetchKeySet } from './fetch.ts'
 import type { LastGood } from './last-good.ts'
-import { refreshDelayMs, retryDelayMs } from './schedule.ts'
+import { refreshDelayMs, retryDelayMs, START_DELAY_MS } from './schedule.ts'
 import { singleFlight } from './single-flight.ts'
 
 /** Keeps a set fresh. */
 export interface Refresher {
   /** Asks the issuer now, or joins whoever does; never rejects. */
   readonly refresh: (reason: RefreshReason) => Promise<void>
-  /** The fetch under way. */
-  readonly pending: () => Promise<void> | undefined
+  /** Asks the issuer for the first time, once the first callers have had their answers. */
+  readonly startSoon: () => void
+  /** Joins the fetch under way; one that {@link startSoon} has put off begins with this. Never rejects. */
+  readonly join: () => Promise<void> | undefined
   /** Whether the last answer was a good one. */
   readonly isReachable: () => boolean
   /** Whether the authority has said that it does not offer this token version. */
@@ -43,11 +45,12 @@ export function createRefresher(options: RefresherOptions): Refresher {
   let nextTryAt = clock.now()
   let cancelNext = (): void => {}
   let stopped = false
+  let startIsPutOff = false
 
-  const schedule = (delayMs: number): void => {
+  const schedule = (delayMs: number, reason: RefreshReason = 'background'): void => {
     cancelNext()
     nextTryAt = clock.now() + delayMs
-    if (!stopped) cancelNext = clock.after(delayMs, () => void flight.run('background'))
+    if (!stopped) cancelNext = clock.after(delayMs, () => void flight.run(reason))
   }
 
   const fail = (error: unknown, reason: RefreshReason): void => {
@@ -69,6 +72,7 @@ export function createRefresher(options: RefresherOptions): Refresher {
   }
 
   const flight = singleFlight(async (reason: RefreshReason): Promise<void> => {
+    startIsPutOff = false
     try {
       const set = await options.fetchKeySet()
       const changes = lastGood.replace(set)
@@ -84,7 +88,11 @@ export function createRefresher(options: RefresherOptions): Refresher {
 
   return {
     refresh: flight.run,
-    pending: flight.pending,
+    startSoon: () => {
+      startIsPutOff = true
+      schedule(START_DELAY_MS, 'start')
+    },
+    join: () => (startIsPutOff ? flight.run('start') : flight.pending()),
     isReachable: () => reachable,
     isOff: () => off,
     secondsUntilNextTry: () => Math.max(1, Math.ceil((nextTryAt - clock.now()) / 1000)),

@@ -3,6 +3,9 @@
 /** What lies between two background refreshes, in milliseconds (C-7). */
 export const REFRESH_INTERVAL_MS = 3_600_000
 
+/** How long a server that has kept keys answers with them before it asks for new ones, in milliseconds. */
+export const START_DELAY_MS = 1000
+
 const HOUR_SECONDS = REFRESH_INTERVAL_MS / 1000
 const MIN_SECONDS = 300
 const FIRST_RETRY_MS = 1000

@@ -31,7 +31,7 @@ export interface KeySource {
   /** The key that a token names: at once when it is known, after at most two fetches when it is not. */
   readonly find: (kid: string | undefined, alg: string) => Found
   readonly state: () => KeyState
-  /** Asks the issuer for the first time; a set that was kept from before serves until it answers. */
+  /** Asks the issuer for the first time; a set that was kept from before serves until it answers, which it is asked a moment later then. */
   readonly start: (kept?: KeySet) => void
   readonly stop: () => void
 }
@@ -101,7 +101,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
   const findByFetch = (kid: string | undefined, alg: string): Found => {
     // C-5: a token that names no key can't be waiting for a new one.
     if (kid === undefined) return unavailable()
-    const refusal = refresher.pending() === undefined ? turnAway(kid) : undefined
+    const refusal = refresher.join() === undefined ? turnAway(kid) : undefined
     if (refusal !== undefined) return refusal
     return refresher.refresh('forced').then(() => {
       const found = look(kid, alg)
@@ -114,7 +114,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
   const find: KeySource['find'] = (kid, alg) => {
     const found = look(kid, alg)
     if (found !== undefined) return found
-    const underWay = refresher.pending()
+    const underWay = refresher.join()
     if (underWay === undefined) return findByFetch(kid, alg)
     return underWay.then(
       () => look(kid, alg) ?? (refresher.isReachable() ? findByFetch(kid, alg) : unavailable()),
@@ -131,8 +131,12 @@ export function createKeySource(options: KeySourceOptions): KeySource {
       ageSeconds: ageSeconds(lastGood.current()),
     }),
     start: kept => {
-      if (kept !== undefined) lastGood.replace(kept)
-      void refresher.refresh('start')
+      if (kept === undefined) {
+        void refresher.refresh('start')
+        return
+      }
+      lastGood.replace(kept)
+      refresher.startSoon()
     },
     stop: refresher.stop,
   }

@@ -7,14 +7,11 @@ import { type Connections, endConnections } from './connections.ts'
 import { addDownstream } from './downstream/downstream.ts'
 import { onFirstUse } from './first-use.ts'
 import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
-import { addCors } from './http/cors.ts'
-import { openLimit } from './http/limit.ts'
 import { createLogger } from './http/log.ts'
 import { type Limit, protect } from './http/protect.ts'
 import { addDocs } from './http/routes/docs.ts'
 import type { DocsPerson, DocsSettings } from './http/routes/docs-page.ts'
 import { addHealth } from './http/routes/health.ts'
-import { addMe } from './http/routes/me.ts'
 import { addMetadata } from './http/routes/metadata.ts'
 import { addSecureData } from './http/routes/secure-data.ts'
 import { addWhoami } from './http/routes/whoami.ts'
@@ -68,8 +65,8 @@ async function limitOf(
   clock: Clock = systemClock,
 ): Promise<Limit | undefined> {
   if (rateLimitMax === 0) return undefined
+  const { openLimit } = await import('./http/limit.ts')
   if (redisUrl === undefined) return openLimit(app, rateLimitMax)
-  // Not above: a server that counts for itself need not load a client of Redis.
   const { openShared } = await import('./http/limit-shared.ts')
   const shared = openShared(redisUrl, clock, app.log)
   app.addHook('onClose', async () => shared.redis.disconnect())
@@ -96,7 +93,10 @@ function docsSettings(
   return { description, signIn: { clientId, origin, people } }
 }
 
-/** Builds the application; the caller listens and closes. Throws Misconfigured when a route declares no access. */
+/**
+ * Builds the application. What only some configurations ask for is imported where they do: a server without it starts
+ * sooner, and smaller. The caller listens and closes. Throws Misconfigured when a route declares no access.
+ */
 export async function buildApp(config: Config, world: World = {}): Promise<FastifyInstance> {
   const answerProblem = () => app.protectedResource.answerProblem
   // Without a logger Fastify does nothing for one; a silent one costs every request.
@@ -132,7 +132,10 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     done()
   })
 
-  if (config.corsOrigins.length > 0) await addCors(app, config.corsOrigins)
+  if (config.corsOrigins.length > 0) {
+    const { addCors } = await import('./http/cors.ts')
+    await addCors(app, config.corsOrigins)
+  }
   const limit = await limitOf(app, config, world.clock)
   const { log: _, ca: __, pages, ...outside } = world
   await app.register(protect, {
@@ -147,7 +150,10 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
   await addDownstream(app, config.downstream, { ...outside, dispatcher })
   addSecureData(app)
   addWhoami(app)
-  if (app.downstream.desk !== undefined) addMe(app)
+  if (app.downstream.desk !== undefined) {
+    const { addMe } = await import('./http/routes/me.ts')
+    addMe(app)
+  }
   addHealth(app)
   addMetadata(app, TITLE)
   addDocs(app, docsSettings(app.protectedResource.trust, config, pages))

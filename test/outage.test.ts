@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { FaultMode } from '../src/local-tenant/faults.ts'
 import type { LocalTenant } from '../src/local-tenant/tenant.ts'
+import { START_DELAY_MS } from '../src/token/keys/schedule.ts'
 import { type Api, type ApiOptions, startApi, startTenant } from './helpers/api.ts'
 import { createFakeClock, type FakeClock, HOUR, MINUTE } from './helpers/clock.ts'
 
@@ -304,26 +305,26 @@ t.test('KEYS_CACHE_FILE: a restart', async t => {
     }
   }
 
-  await t.test('answers with the kept keys first, and asks for new ones a second later', async t => {
+  await t.test('answers with the kept keys first, and asks for new ones a moment later', async t => {
     const { api, fetches, starts } = await restart(t)
     t.equal(await ask(api, tenant.issue()), 200)
     t.equal((await api.get('/readyz')).status, 200)
     t.equal(fetches(), 0)
-    await clock.advance(1000)
+    await clock.advance(START_DELAY_MS)
     t.equal(fetches(), 1)
     t.equal(starts().length, 2, 'one of each issuer')
     await clock.advance(MINUTE)
     t.equal(fetches(), 0, 'once')
   })
 
-  await t.test('stopped before that second is over: nothing is asked', async t => {
+  await t.test('stopped before that moment has come: nothing is asked', async t => {
     const { api, fetches } = await restart(t)
     await api.app.close()
     await clock.advance(MINUTE)
     t.equal(fetches(), 0)
   })
 
-  await t.test('a new key before that second is over: asked for at once, at no cost', async t => {
+  await t.test('a new key before that moment has come: asked for at once, at no cost', async t => {
     const { api, fetches, starts } = await restart(t)
     await tenant.rotate()
     t.equal(await ask(api, tenant.issue()), 200)

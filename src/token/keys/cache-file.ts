@@ -39,18 +39,18 @@ const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Judges what stands in the file as if it had just been fetched; its age counts from the original fetch. */
-async function restore(
+function restore(
   entry: unknown,
   { mayClaim, algorithms }: TrustedIssuer,
   { maxStaleMs, clock }: KeysCacheOptions,
-): Promise<KeySet | undefined> {
+): KeySet | undefined {
   if (!isObject(entry)) return undefined
   const { issuer, cloud, fetchedAt, keys: entries } = entry
   if (typeof issuer !== 'string' || !mayClaim(issuer) || !Array.isArray(entries)) return undefined
   const ageMs = typeof fetchedAt === 'number' ? clock.now() - fetchedAt : Number.NaN
   // A time in the future would make the keys serve for longer than they may.
   if (!(ageMs >= 0 && ageMs <= maxStaleMs)) return undefined
-  const { keys, ignored } = await judgeKeys(entries, algorithms)
+  const { keys, ignored } = judgeKeys(entries, algorithms)
   if (keys.length === 0) return undefined
   const known = typeof cloud === 'string' ? cloud : undefined
   return { issuer, cloud: known, keys, ignored, fetchedAt: fetchedAt as number, maxAgeSeconds: undefined }
@@ -91,7 +91,7 @@ export function openKeysCache(options: KeysCacheOptions): KeysCache {
       for (const issuer of issuers) {
         const { name } = issuer
         if (!Object.hasOwn(entries, name)) continue
-        const set = await restore(entries[name], issuer, options)
+        const set = restore(entries[name], issuer, options)
         if (set === undefined) {
           complain(new Error(`${file} holds no usable keys of ${name}`))
           continue

@@ -95,16 +95,16 @@ export function createKeyFetch(options: KeyFetchOptions): FetchKeySet {
     return toKeySet(discovery.body, keys.body, keys.maxAgeSeconds)
   }
 
-  const toKeySet = async (
+  const toKeySet = (
     discovery: { readonly issuer?: unknown; readonly cloud_instance_name?: unknown },
     body: { readonly keys?: unknown },
     maxAgeSeconds: number | undefined,
-  ): Promise<KeySet> => {
+  ): KeySet => {
     const { issuer: claimed, cloud_instance_name: cloud } = discovery
     const entries = Array.isArray(body.keys) ? body.keys : []
     if (entries.length > MAX_KEYS)
       throw new FetchFailure(`${issuer.metadata} publishes ${entries.length} keys`)
-    const { keys, ignored } = await judgeKeys(entries, issuer.algorithms)
+    const { keys, ignored } = judgeKeys(entries, issuer.algorithms)
     if (keys.length === 0) throw new FetchFailure(`${issuer.metadata} publishes no usable key`)
     return {
       issuer: claimed as string,
@@ -119,14 +119,14 @@ export function createKeyFetch(options: KeyFetchOptions): FetchKeySet {
 }
 
 /** Judges every entry of a set; of two keys with one kid and one algorithm the first is used. */
-export async function judgeKeys(
+export function judgeKeys(
   entries: readonly unknown[],
   algorithms: readonly string[],
-): Promise<{ keys: VerificationKey[]; ignored: IgnoredKey[] }> {
+): { keys: VerificationKey[]; ignored: IgnoredKey[] } {
   const keys = new Map<string, VerificationKey>()
   const ignored: IgnoredKey[] = []
   for (const entry of entries) {
-    const judged = await judgeKey(entry, algorithms)
+    const judged = judgeKey(entry, algorithms)
     if ('reason' in judged) {
       ignored.push(judged)
       continue

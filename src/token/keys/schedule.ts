@@ -4,7 +4,7 @@
 export const REFRESH_INTERVAL_MS = 3_600_000
 
 /** How long a server that has kept keys answers with them before it asks for new ones, in milliseconds. */
-export const START_DELAY_MS = 1000
+export const START_DELAY_MS = 250
 
 const HOUR_SECONDS = REFRESH_INTERVAL_MS / 1000
 const MIN_SECONDS = 300

@@ -1,6 +1,11 @@
 /** Decides which keys of a published set may verify a signature, and with which one algorithm each. */
-import { type AsymmetricKeyDetails, createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
-import { calculateJwkThumbprint } from 'jose/jwk/thumbprint'
+import {
+  type AsymmetricKeyDetails,
+  createHash,
+  createPublicKey,
+  type JsonWebKey,
+  type KeyObject,
+} from 'node:crypto'
 import type { JsonObject } from '../jws.ts'
 
 /** A public key that may verify tokens of one issuer. */
@@ -12,7 +17,7 @@ export interface VerificationKey {
   readonly issuer: string | undefined
   /** Entra's `cloud_instance_name`. */
   readonly cloud: string | undefined
-  /** RFC 7638 thumbprint, in base64url: the same for the same public key, wherever it is published. */
+  /** SHA-256 of the public key, in base64url: the same for the same one, wherever and however it is published. */
   readonly thumbprint: string
   /** The public key as PEM (SPKI). */
   readonly pem: string
@@ -107,10 +112,7 @@ function objection(
  *
  * @param algorithms what the issuer is allowed to sign with
  */
-export async function judgeKey(
-  entry: unknown,
-  algorithms: readonly string[],
-): Promise<VerificationKey | IgnoredKey> {
+export function judgeKey(entry: unknown, algorithms: readonly string[]): VerificationKey | IgnoredKey {
   if (typeof entry !== 'object' || entry === null)
     return { kid: undefined, reason: 'no object', alarm: false }
   const jwk = entry as JsonObject
@@ -123,12 +125,13 @@ export async function judgeKey(
   }
   const weakness = jwk.kty === 'RSA' ? weaknessOfRsa(key) : undefined
   if (weakness !== undefined) return { kid, reason: weakness, alarm: false }
+  const pem = key.export({ type: 'spki', format: 'pem' }) as string
   return {
     kid,
     alg: text(jwk.alg) ?? algorithmByType(jwk)!,
     issuer: text(jwk.issuer),
     cloud: text(jwk.cloud_instance_name),
-    thumbprint: await calculateJwkThumbprint(key.export({ format: 'jwk' }) as Record<string, string>),
-    pem: key.export({ type: 'spki', format: 'pem' }) as string,
+    thumbprint: createHash('sha256').update(pem).digest('base64url'),
+    pem,
   }
 }

@@ -2,6 +2,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { Agent } from 'undici'
+import { endConnections, plainConnections } from '../src/connections.ts'
 import { createCheckSignature } from '../src/http/verify.ts'
 import protectedResource, {
   Denied,
@@ -287,6 +288,42 @@ t.test('without a dispatcher: the plugin opens connections of its own, and close
     publicUrl: 'https://api.example.com',
   })
   t.equal((await app.inject({ url: '/orders', headers: bearing(issuer.issue()) })).statusCode, 200)
+})
+
+t.test('connections that are opened late', async t => {
+  const audience = 'api://orders'
+  const issuer = await startIssuer(t, { keys: [createKey('RS256')], audience })
+  const options = { issuers: [issuer.issuer], audience: [audience], publicUrl: 'https://api.example.com' }
+  const ask = async (t: Test, dispatcher: () => Promise<Agent>): Promise<number> => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(protectedResource, { ...options, dispatcher })
+    app.get('/orders', { config: { access: 'any' } }, async () => 'x')
+    const { statusCode } = await app.inject({ url: '/orders', headers: bearing(issuer.issue()) })
+    await app.close()
+    return statusCode
+  }
+
+  await t.test('by a function of the application: asked for them, and left to close them', async t => {
+    const agent = new Agent()
+    t.teardown(() => agent.destroy())
+    t.equal(await ask(t, async () => agent), 200)
+    t.notOk(agent.destroyed)
+  })
+
+  await t.test('they can not be opened: no keys, which is our own fault', async t => {
+    t.equal(await ask(t, () => Promise.reject(new Error('no network'))), 503)
+  })
+
+  await t.test('closed while they are being opened: closed then; never opened: nothing to close', async t => {
+    const opening = plainConnections()
+    const agent = opening.get()
+    await endConnections(opening)
+    t.ok((await agent).destroyed)
+    const unused = plainConnections()
+    await endConnections(unused)
+    t.equal(unused.made(), undefined)
+  })
 })
 
 t.test('a signature check that can not be made: thrown, for it says nothing about the token', async t => {

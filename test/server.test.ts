@@ -7,7 +7,7 @@ import { Agent, createServer, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { startLocalTenant } from '../src/local-tenant/tenant.ts'
@@ -415,6 +415,20 @@ t.test('an https issuer whose certificate nobody trusts: never ready, 503, and t
   t.match(await get(`${trusted}/secure-data`, token), { json: { message: /Ada Lovelace/ } })
 })
 
+/** Asks the built application once, before its clock moves on: the status, and the modules that it took. */
+const ASK_ONCE = `
+import { createRequire } from 'node:module'
+import { buildApp } from '${pathToFileURL(join(DIST, 'app.js'))}'
+import { readConfig } from '${pathToFileURL(join(DIST, 'config.js'))}'
+const [env, token] = JSON.parse(process.argv[1])
+const app = await buildApp(readConfig(env), { clock: { now: Date.now, after: () => () => {} } })
+const { statusCode } = await app.inject({ url: '/secure-data', headers: { authorization: 'Bearer ' + token } })
+await app.close()
+console.log(JSON.stringify({ statusCode, modules: Object.keys(createRequire('/').cache) }))
+`
+const UNNEEDED =
+  /node_modules\/(undici|get-jwks|jwk-to-pem|yaml|ioredis|@fastify\/(swagger|swagger-ui|helmet|static|cors|rate-limit))\//
+
 t.test('KEYS_CACHE_FILE: a restart while the issuer is down still works', async t => {
   const issuer = await startEntraIssuer(t, { tenant: TENANT, audience: CLIENT, key: KEY })
   const env = {
@@ -432,6 +446,22 @@ t.test('KEYS_CACHE_FILE: a restart while the issuer is down still works', async 
   t.match(await first.ended, { code: 0 })
 
   issuer.documents.clear()
+  await t.test('and takes nothing for its first answer that it does not need', async t => {
+    const asked = JSON.stringify([{ ...env, RATE_LIMIT_MAX: '0', LOG_LEVEL: 'silent' }, issuer.issue()])
+    const told = await promisify(execFile)(
+      process.execPath,
+      ['--input-type=module', '--eval', ASK_ONCE, asked],
+      { env: {} },
+    )
+    const { statusCode, modules } = JSON.parse(told.stdout) as { statusCode: number; modules: string[] }
+    t.equal(statusCode, 200)
+    t.ok(modules.some(path => path.includes('node_modules/@fastify/jwt/')))
+    t.strictSame(
+      modules.filter(path => UNNEEDED.test(path)),
+      [],
+    )
+  })
+
   const second = serve(t, env)
   const url = await listening(second)
   await second.hear(/"keys_refresh_failed"/)

@@ -84,7 +84,8 @@ function docsSettings(
 export async function buildApp(config: Config, world: World = {}): Promise<FastifyInstance> {
   const answerProblem = () => app.protectedResource.answerProblem
   // Without a logger Fastify does nothing for one; a silent one costs every request.
-  const logger = world.log ?? (config.logLevel === 'silent' ? undefined : createLogger(config.logLevel))
+  const ownLogger = world.log || config.logLevel === 'silent' ? undefined : createLogger(config.logLevel)
+  const logger = world.log ?? ownLogger
   const app: FastifyInstance = Fastify({
     ...(logger && { loggerInstance: logger }),
     logController: new LogController({ disableRequestLogging: true }),
@@ -95,6 +96,8 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     frameworkErrors: createFrameworkErrors(answerProblem),
     clientErrorHandler: createClientErrorHandler(answerProblem, () => app.log),
   })
+  // Closing runs backwards, so nothing is logged after it.
+  app.addHook('onClose', async () => ownLogger?.flush())
   const ownDispatcher = world.dispatcher === undefined ? createDispatcher(config, world.ca) : undefined
   const dispatcher = world.dispatcher ?? ownDispatcher!
   app.addHook('onClose', async () => ownDispatcher?.destroy())

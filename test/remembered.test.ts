@@ -180,9 +180,15 @@ function remember(maxTokens = 10) {
     [ISSUER, setOf()],
     [OTHER, setOf()],
   ])
+  const tokens = new Map<string, Access>()
+  const read: string[] = []
   const memory = createRememberedTokens({
     maxTokens,
     currentSet: issuer => inForce.get(issuer),
+    readAgain: token => {
+      read.push(token)
+      return tokens.get(token)!
+    },
     clock,
     toleranceSeconds: 60,
   })
@@ -191,10 +197,11 @@ function remember(maxTokens = 10) {
       subject: token,
       claims: { exp: Math.floor(clock.now() / 1000) + 3600, ...over },
     } as unknown as Access
-    memory.keep(token, { issuer, set: inForce.get(issuer) } as Candidate, access)
+    tokens.set(token, access)
+    memory.keep(token, { issuer, set: inForce.get(issuer) } as Candidate)
     return access
   }
-  return { ...memory, keep, clock, inForce }
+  return { ...memory, keep, clock, inForce, read }
 }
 
 t.test('what is remembered: the answer for this very text, and for no other', async t => {
@@ -205,6 +212,15 @@ t.test('what is remembered: the answer for this very text, and for no other', as
   t.equal(recall(`e30.e31.${signature}`), undefined, 'the same signature under other claims')
   t.equal(recall(signature), undefined)
   t.equal(recall(''), undefined)
+})
+
+t.test('what a token says is read again when it comes a second time, and not before or after', async t => {
+  const { keep, recall, read } = remember()
+  const access = keep('token')
+  t.strictSame(read, [])
+  t.equal(recall('token'), access)
+  t.equal(recall('token'), access)
+  t.strictSame(read, ['token'])
 })
 
 t.test('five minutes, and no longer; the clock is asked every time', async t => {

@@ -73,6 +73,11 @@ function checkHeader(
   return undefined
 }
 
+/** The access of a token that has passed every check before. */
+export function readVerified(token: string, { preset }: TrustedIssuer): Access {
+  return readAccess(preset, (decodeJws(token) as Jws).claims)
+}
+
 /** Composes the order of checks (requirements, "Order of checks", steps 2 to 12). */
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const { findIssuer, keysOf, verifySignature, remembered, clock, toleranceSeconds } = options
@@ -88,9 +93,8 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     const candidate = { issuer, tenant, set, claims, nowSeconds, toleranceSeconds }
     const refusal = checkClaims(candidate, observe)
     if (refusal !== undefined) return refusal
-    const access = readAccess(issuer.preset, claims)
-    remembered.keep(token, candidate, access)
-    return access
+    remembered.keep(token, candidate)
+    return readAccess(issuer.preset, claims)
   }
 
   const verify = (
@@ -118,12 +122,9 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     return verifySignature(found.key, token).then(conclude)
   }
 
-  return (token, observe) => {
+  const judgeNew = (token: string, observe: Observe | undefined): Outcome => {
     const note = (check: string, outcome: object | undefined): void =>
       observe?.(check, outcome !== undefined && isRefusal(outcome) ? outcome : undefined)
-    // Whoever observes wants to see every check made.
-    const known = observe === undefined ? remembered.recall(token) : undefined
-    if (known !== undefined) return known
     const jws = checkSize(token) ?? decodeJws(token)
     // A compact JWS is a token68 too, so a good token is read through once.
     const offer = isRefusal(jws) ? checkToken68(token) : undefined
@@ -147,4 +148,8 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     }
     return found instanceof Promise ? found.then(proceed) : proceed(found)
   }
+
+  return (token, observe) =>
+    // Whoever observes wants to see every check made.
+    (observe === undefined ? remembered.recall(token) : undefined) ?? judgeNew(token, observe)
 }

@@ -12,7 +12,7 @@ export interface RememberedTokens {
   /** The verdict on a token that is remembered; undefined when it must be verified. The clock is asked every time. */
   readonly recall: (token: string) => Access | Refusal | undefined
   /** Remembers a token after every check has been passed, and only then. */
-  readonly keep: (token: string, verified: Candidate, access: Access) => void
+  readonly keep: (token: string, verified: Candidate) => void
 }
 
 /** What the memory depends on. */
@@ -21,6 +21,8 @@ export interface RememberedOptions {
   readonly maxTokens: number
   /** The key set of an issuer that is in force. */
   readonly currentSet: (issuer: TrustedIssuer) => KeySet | undefined
+  /** Reads the access of a token that has been verified. */
+  readonly readAgain: (token: string, issuer: TrustedIssuer) => Access
   readonly clock: Clock
   /** Clock difference that is forgiven, in seconds. */
   readonly toleranceSeconds: number
@@ -31,7 +33,13 @@ interface Entry {
   readonly token: string
   readonly issuer: TrustedIssuer
   readonly set: KeySet
-  readonly access: Access
+  /** In milliseconds since 1970. */
+  readonly until: number
+  /**
+   * Read when the token comes a second time: most tokens of a flood never do, and some forty objects that live on
+   * cost the garbage collector more than reading them again does.
+   */
+  access: Access | undefined
 }
 
 /** How many tokens are remembered when nothing else is said. */
@@ -52,16 +60,12 @@ const placeOf = (token: string): string => token.slice(-43)
 
 /** A memory that the holder of any number of good tokens can't make grow beyond its bounds. */
 export function createRememberedTokens(options: RememberedOptions): RememberedTokens {
-  const { maxTokens, currentSet, clock, toleranceSeconds } = options
+  const { maxTokens, currentSet, readAgain, clock, toleranceSeconds } = options
   if (maxTokens === 0) return { recall: () => undefined, keep: () => {} }
   const entries = new LRUCache<string, Entry>({
     max: maxTokens,
     maxSize: maxTokens * BYTES_PER_TOKEN,
     sizeCalculation: ({ token }) => token.length + ENTRY_BYTES,
-    ttl: REMEMBERED_MS,
-    // Its own clock is asked at most once a millisecond otherwise, and by a timer.
-    ttlResolution: 0,
-    perf: { now: clock.now },
   })
   const sets = new Map<TrustedIssuer, KeySet>()
 
@@ -77,14 +81,17 @@ export function createRememberedTokens(options: RememberedOptions): RememberedTo
       const entry = entries.get(placeOf(token))
       if (entry === undefined || entry.token !== token) return undefined
       // A set is replaced as a whole, so a withdrawn key or another issuer's document is another set.
-      const { issuer, set, access } = entry
-      if (currentSet(issuer) !== set) return undefined
-      const nowSeconds = clock.now() / 1000
-      return checkTimes({ claims: access.claims, nowSeconds, toleranceSeconds }) ?? access
+      const { issuer, set, until } = entry
+      const now = clock.now()
+      if (now > until || currentSet(issuer) !== set) return undefined
+      entry.access ??= readAgain(token, issuer)
+      const { access } = entry
+      return checkTimes({ claims: access.claims, nowSeconds: now / 1000, toleranceSeconds }) ?? access
     },
-    keep: (token, { issuer, set }, access) => {
+    keep: (token, { issuer, set }) => {
       forgetOlder(issuer, set)
-      entries.set(placeOf(token), { token, issuer, set, access })
+      const until = clock.now() + REMEMBERED_MS
+      entries.set(placeOf(token), { token, issuer, set, until, access: undefined })
     },
   }
 }

@@ -4,12 +4,7 @@ import fp from 'fastify-plugin'
 import { Agent, type Dispatcher } from 'undici'
 import { Denied, isRefusal, Misconfigured, type Refusal, Unavailable } from '../errors.ts'
 import type { Access } from '../token/access.ts'
-import {
-  type Authenticate,
-  createAuthenticate,
-  readVerified,
-  type VerifySignature,
-} from '../token/authenticate.ts'
+import { type Authenticate, createAuthenticate, type VerifySignature } from '../token/authenticate.ts'
 import { createBatch } from '../token/batch.ts'
 import { findCountProblems } from '../token/count.ts'
 import { readCredential } from '../token/credential.ts'
@@ -148,7 +143,6 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     remembered: createRememberedTokens({
       maxTokens: options.rememberedTokens ?? REMEMBERED_TOKENS,
       currentSet: issuer => keys.of(issuer).current(),
-      readAgain: readVerified,
       clock,
       toleranceSeconds: trust.toleranceSeconds,
     }),

@@ -73,11 +73,6 @@ function checkHeader(
   return undefined
 }
 
-/** The access of a token that has passed every check before. */
-export function readVerified(token: string, { preset }: TrustedIssuer): Access {
-  return readAccess(preset, (decodeJws(token) as Jws).claims)
-}
-
 /** Composes the order of checks (requirements, "Order of checks", steps 2 to 12). */
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const { findIssuer, keysOf, verifySignature, remembered, clock, toleranceSeconds } = options
@@ -93,8 +88,9 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     const candidate = { issuer, tenant, set, claims, nowSeconds, toleranceSeconds }
     const refusal = checkClaims(candidate, observe)
     if (refusal !== undefined) return refusal
-    remembered.keep(token, candidate)
-    return readAccess(issuer.preset, claims)
+    const access = readAccess(issuer.preset, claims)
+    remembered.keep(token, candidate, access)
+    return access
   }
 
   const verify = (

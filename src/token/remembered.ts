@@ -12,7 +12,7 @@ export interface RememberedTokens {
   /** The verdict on a token that is remembered; undefined when it must be verified. The clock is asked every time. */
   readonly recall: (token: string) => Access | Refusal | undefined
   /** Remembers a token after every check has been passed, and only then. */
-  readonly keep: (token: string, verified: Candidate) => void
+  readonly keep: (token: string, verified: Candidate, access: Access) => void
 }
 
 /** What the memory depends on. */
@@ -21,8 +21,6 @@ export interface RememberedOptions {
   readonly maxTokens: number
   /** The key set of an issuer that is in force. */
   readonly currentSet: (issuer: TrustedIssuer) => KeySet | undefined
-  /** Reads the access of a token that has been verified. */
-  readonly readAgain: (token: string, issuer: TrustedIssuer) => Access
   readonly clock: Clock
   /** Clock difference that is forgiven, in seconds. */
   readonly toleranceSeconds: number
@@ -35,11 +33,7 @@ interface Entry {
   readonly set: KeySet
   /** In milliseconds since 1970. */
   readonly until: number
-  /**
-   * Read when the token comes a second time: most tokens of a flood never do, and some forty objects that live on
-   * cost the garbage collector more than reading them again does.
-   */
-  access: Access | undefined
+  readonly access: Access
 }
 
 /** How many tokens are remembered when nothing else is said. */
@@ -60,7 +54,7 @@ const placeOf = (token: string): string => token.slice(-43)
 
 /** A memory that the holder of any number of good tokens can't make grow beyond its bounds. */
 export function createRememberedTokens(options: RememberedOptions): RememberedTokens {
-  const { maxTokens, currentSet, readAgain, clock, toleranceSeconds } = options
+  const { maxTokens, currentSet, clock, toleranceSeconds } = options
   if (maxTokens === 0) return { recall: () => undefined, keep: () => {} }
   const entries = new LRUCache<string, Entry>({
     max: maxTokens,
@@ -81,17 +75,15 @@ export function createRememberedTokens(options: RememberedOptions): RememberedTo
       const entry = entries.get(placeOf(token))
       if (entry === undefined || entry.token !== token) return undefined
       // A set is replaced as a whole, so a withdrawn key or another issuer's document is another set.
-      const { issuer, set, until } = entry
+      const { issuer, set, access, until } = entry
       const now = clock.now()
       if (now > until || currentSet(issuer) !== set) return undefined
-      entry.access ??= readAgain(token, issuer)
-      const { access } = entry
       return checkTimes({ claims: access.claims, nowSeconds: now / 1000, toleranceSeconds }) ?? access
     },
-    keep: (token, { issuer, set }) => {
+    keep: (token, { issuer, set }, access) => {
       forgetOlder(issuer, set)
       const until = clock.now() + REMEMBERED_MS
-      entries.set(placeOf(token), { token, issuer, set, until, access: undefined })
+      entries.set(placeOf(token), { token, issuer, set, access, until })
     },
   }
 }

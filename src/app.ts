@@ -100,7 +100,8 @@ function docsSettings(
 export async function buildApp(config: Config, world: World = {}): Promise<FastifyInstance> {
   const answerProblem = () => app.protectedResource.answerProblem
   // Without a logger Fastify does nothing for one; a silent one costs every request.
-  const logger = world.log ?? (config.logLevel === 'silent' ? undefined : createLogger(config.logLevel))
+  const ownLogger = world.log || config.logLevel === 'silent' ? undefined : createLogger(config.logLevel)
+  const logger = world.log ?? ownLogger
   const app: FastifyInstance = Fastify({
     ...(logger && { loggerInstance: logger }),
     logController: new LogController({ disableRequestLogging: true }),
@@ -111,6 +112,8 @@ export async function buildApp(config: Config, world: World = {}): Promise<Fasti
     frameworkErrors: createFrameworkErrors(answerProblem),
     clientErrorHandler: createClientErrorHandler(answerProblem, () => app.log),
   })
+  // Closing runs backwards, so nothing is logged after it.
+  app.addHook('onClose', async () => ownLogger?.flush())
   const ownConnections = onFirstUse(() => createDispatcher(config, world.ca))
   const dispatcher = world.dispatcher ?? ownConnections.get
   app.addHook('onClose', () => endConnections(ownConnections))

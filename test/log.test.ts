@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { Denied, Unavailable } from '../src/errors.ts'
-import { createLogger, output, showPath } from '../src/http/log.ts'
+import { createLogger, showPath } from '../src/http/log.ts'
+import { openOutput } from '../src/http/log-output.ts'
 import { type Line, startApi } from './helpers/api.ts'
 import { ask, speak } from './helpers/raw.ts'
 
@@ -25,6 +26,29 @@ const SECRET_NAMES = [
 /** A token that is nobody's. */
 const TOKEN = `${Buffer.from('{"alg":"RS256","typ":"JWT"}').toString('base64url')}.${Buffer.from('{"sub":"somebody"}').toString('base64url')}.c2lnbmF0dXJl`
 const MAX_SHOWN_CHARACTERS = 256
+
+const THROWN: Readonly<Record<string, (token: string) => unknown>> = {
+  error: token => new Error(`could not use ${token}`),
+  denied: token => new Denied({ code: 'revoked', about: 'jti', received: token, expected: `not ${token}` }),
+  unavailable: token =>
+    new Unavailable(`no answer for ${token}`, { code: 'downstream_unavailable', received: token }),
+  axios: token => Object.assign(new Error('401'), { config: { authorization: `Bearer ${token}` } }),
+}
+
+const api = await startApi(t, {
+  routes: app => {
+    const route = { config: { access: { scope: 'Data.Read' } }, schema: { hide: true } }
+    app.post('/orders', route, async () => ({}))
+    app.get<{ Params: { id: string } }>('/orders/:id', route, async () => ({}))
+    app.get<{ Params: { what: string } }>('/throws/:what', route, async request => {
+      throw THROWN[request.params.what]!(request.headers.authorization!.slice('Bearer '.length))
+    })
+  },
+})
+const { tenant, lines } = api
+const { tenantId, publicClient, api: audience, daemon } = tenant.profile
+const good = tenant.issue()
+const issuer = `${tenant.profile.authority}/${tenantId}/v2.0`
 
 /** A logger, and the text that it has written. */
 function capture(level = 'trace') {
@@ -160,47 +184,100 @@ t.test('createLogger: levels', async t => {
   t.strictSame(Object.keys(lines()[0]!), ['level', 'time', 'event'], 'neither process id nor host name')
 })
 
-t.test('output: a full disk ends neither the process nor the request, not even for a fatal line', async t => {
-  const full = openSync('/dev/full', 'w')
-  t.teardown(() => closeSync(full))
-  const log = createLogger('info', output(full))
-  for (let i = 0; i < 3; i++) log.info({ i })
-  log.fatal({ event: 'crashed' })
-  t.pass('it came back')
-})
+/** A pipe that nobody reads yet, and what has come through it so far when somebody does. */
+function openPipe(t: Test) {
+  const path = join(t.testdir(), 'pipe')
+  execFileSync('mkfifo', [path])
+  // Both ends, so that opening does not wait for somebody.
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(fd))
+  const chunk = Buffer.alloc(1 << 20)
+  return { fd, read: () => chunk.toString('utf8', 0, readSync(fd, chunk)) }
+}
+
+const turn = () => new Promise(resolve => setImmediate(resolve))
 
 t.test(
-  'output: a reader that stops reading is not waited for; it gets the rest when it reads on',
+  'openOutput: the lines of one turn are written together, in their order; a fatal one at once',
   async t => {
-    const path = join(t.testdir(), 'pipe')
-    execFileSync('mkfifo', [path])
-    // Both ends, so that opening does not wait for somebody.
-    const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
-    t.teardown(() => closeSync(pipe))
-    const log = createLogger('info', output(pipe))
-    const lines = 200
-    for (let i = 0; i < lines; i++) log.info({ i, filling: 'x'.repeat(1000) })
-    let text = ''
-    const chunk = Buffer.alloc(1 << 20)
-    const read = (): void => {
-      text += chunk.toString('utf8', 0, readSync(pipe, chunk))
-    }
-    read()
-    t.ok(text.length < lines * 1000, `the pipe was full after ${text.length} bytes`)
-    for (let i = lines; text.split('\n').length <= lines && i < 2 * lines; i++) {
+    const { fd, read } = openPipe(t)
+    const log = createLogger('info', openOutput(fd))
+    log.info('one')
+    log.info('two')
+    t.throws(read, { code: 'EAGAIN' }, 'nothing before the end of the turn')
+    await turn()
+    t.match(read(), /"one".*\n.*"two".*\n$/)
+    log.info('three')
+    log.fatal('four')
+    t.match(read(), /"three".*\n.*"four".*\n$/)
+    log.info('five')
+    log.flush()
+    t.match(read(), /"five"/)
+    await turn()
+    t.throws(read, { code: 'EAGAIN' }, 'and once only')
+  },
+)
+
+t.test(
+  'openOutput: a full disk ends neither the process nor the request, not even for a fatal line',
+  async t => {
+    const full = openSync('/dev/full', 'w')
+    t.teardown(() => closeSync(full))
+    const log = createLogger('info', openOutput(full))
+    for (let i = 0; i < 3; i++) {
       log.info({ i })
-      read()
+      await turn()
     }
+    log.fatal({ event: 'crashed' })
+    t.pass('it came back')
+  },
+)
+
+t.test(
+  'openOutput: a reader that stops reading is not waited for; it gets the rest when it reads on',
+  async t => {
+    const { fd, read } = openPipe(t)
+    const log = createLogger('info', openOutput(fd))
+    const lines = 100
+    for (let i = 0; i < lines; i++) log.info({ i, filling: 'x'.repeat(1000) })
+    await turn()
+    let text = read()
+    t.ok(text.length < lines * 1000, `the pipe was full after ${text.length} bytes`)
+    log.info({ i: lines })
+    await turn()
+    text += read()
+    const numbers = text
+      .trimEnd()
+      .split('\n')
+      .map(line => (JSON.parse(line) as Line).i)
     t.strictSame(
-      text
-        .split('\n')
-        .slice(0, lines)
-        .map(line => (JSON.parse(line) as Line).i),
-      Array.from({ length: lines }, (_, i) => i),
+      numbers,
+      Array.from({ length: lines + 1 }, (_, i) => i),
       'no line is lost or mixed up',
     )
   },
 )
+
+t.test('openOutput: what nobody reads is kept up to a bound, as whole lines', async t => {
+  const { fd, read } = openPipe(t)
+  const log = createLogger('info', openOutput(fd))
+  for (let i = 0; i < 1000; i++) log.info({ i, filling: 'x'.repeat(1000) })
+  await turn()
+  let text = read()
+  log.info('again')
+  await turn()
+  text += read()
+  t.ok(text.length < 2 * 64 * 1024 + 1000, `${text.length} bytes`)
+  const kept = text
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line) as Line)
+  t.strictSame(
+    kept.slice(0, -1).map(({ i }) => i),
+    kept.slice(0, -1).map((_, i) => i),
+  )
+  t.equal(kept.at(-1)?.msg, 'again')
+})
 
 t.test('showPath: without query and fragment, and not endless', async t => {
   t.equal(showPath('/a?access_token=x'), '/a')
@@ -210,29 +287,6 @@ t.test('showPath: without query and fragment, and not endless', async t => {
   t.equal(showPath('?x'), '')
   t.equal(showPath(`/${'a'.repeat(1000)}`).length, MAX_SHOWN_CHARACTERS)
 })
-
-const THROWN: Readonly<Record<string, (token: string) => unknown>> = {
-  error: token => new Error(`could not use ${token}`),
-  denied: token => new Denied({ code: 'revoked', about: 'jti', received: token, expected: `not ${token}` }),
-  unavailable: token =>
-    new Unavailable(`no answer for ${token}`, { code: 'downstream_unavailable', received: token }),
-  axios: token => Object.assign(new Error('401'), { config: { authorization: `Bearer ${token}` } }),
-}
-
-const api = await startApi(t, {
-  routes: app => {
-    const route = { config: { access: { scope: 'Data.Read' } }, schema: { hide: true } }
-    app.post('/orders', route, async () => ({}))
-    app.get<{ Params: { id: string } }>('/orders/:id', route, async () => ({}))
-    app.get<{ Params: { what: string } }>('/throws/:what', route, async request => {
-      throw THROWN[request.params.what]!(request.headers.authorization!.slice('Bearer '.length))
-    })
-  },
-})
-const { tenant, lines } = api
-const { tenantId, publicClient, api: audience, daemon } = tenant.profile
-const good = tenant.issue()
-const issuer = `${tenant.profile.authority}/${tenantId}/v2.0`
 
 /** The lines of requests that were written meanwhile; an answer may be here before its line is. */
 async function linesOf(request: () => Promise<unknown>): Promise<Line[]> {

@@ -50,6 +50,18 @@ function judge(t: Test, rows: readonly Row[], terms: Partial<Terms> = {}): void 
   }
 }
 
+const tenant = await startTenant(t)
+const { profile } = tenant
+const dispatcher = new Agent({ connect: { ca: profile.ca } })
+t.teardown(() => dispatcher.destroy())
+const OPTIONS: ProtectedResourceOptions = {
+  azureTenantId: profile.tenantId,
+  azureClientId: profile.api.clientId,
+  azureAuthorityHost: profile.authority,
+  publicUrl: 'https://api.example.com',
+  dispatcher,
+}
+
 t.test('a user and an application (ENTRA-13 to ENTRA-16): each by its own door', async t => {
   const editor = user({ roles: ['Editor'] })
   judge(t, [
@@ -356,18 +368,6 @@ t.test('a declaration that can not be enforced: every wrong member is named', as
   ]
   for (const access of good) t.strictSame(findPolicyProblems('GET /x', access), [], JSON.stringify(access))
 })
-
-const tenant = await startTenant(t)
-const { profile } = tenant
-const dispatcher = new Agent({ connect: { ca: profile.ca } })
-t.teardown(() => dispatcher.destroy())
-const OPTIONS: ProtectedResourceOptions = {
-  azureTenantId: profile.tenantId,
-  azureClientId: profile.api.clientId,
-  azureAuthorityHost: profile.authority,
-  publicUrl: 'https://api.example.com',
-  dispatcher,
-}
 
 t.test('options that can not be enforced: the plugin does not start, and names them all', async t => {
   const app = Fastify()

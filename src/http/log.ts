@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type DestinationStream, type Logger, pino } from 'pino'
 import type { Refusal } from '../errors.ts'
 import type { Access } from '../token/access.ts'
+import { openOutput } from './log-output.ts'
 
 const SECRET_NAMES = new Set([
   'authorization',
@@ -37,23 +38,8 @@ function blank(line: string): string {
   return blanked.replace(TOKEN_SHAPE, '[token]')
 }
 
-/** Lines that could not be written wait for the next one; what does not fit in here is dropped, in bytes. */
-const MAX_WAITING = 1024 * 1024
-
-/**
- * A file descriptor, by default standard output, that may fail without harm to the answers: its reader may be gone (a
- * collector that restarts), slow, or the disk full. By itself a failed write ends the process, and sonic-boom's
- * `flushSync`, which pino calls for a fatal line, tries again for ever.
- */
-export function output(dest = 1): DestinationStream {
-  const stream = pino.destination({ dest, sync: true, maxLength: MAX_WAITING, retryEAGAIN: () => false })
-  stream.on('error', () => {})
-  stream.flushSync = () => {}
-  return stream
-}
-
 /** A logger that writes one JSON line an event, with every secret blanked at any depth; to stdout by default. */
-export function createLogger(level: string, destination = output()): Logger {
+export function createLogger(level: string, destination: DestinationStream = openOutput()): Logger {
   return pino({ level, base: null, hooks: { streamWrite: blank } }, destination)
 }
 
@@ -94,25 +80,22 @@ export function logRequest(
   const level = reply.statusCode >= 500 ? 'warn' : 'info'
   // Fastify promises a logger, not that it is pino's.
   if ((request.log as Partial<Logger>).isLevelEnabled?.(level) === false) return
+  // pino leaves out what is undefined.
   const line = {
     event: refusal === null ? 'answered' : 'refused',
     method: request.method,
     route: request.routeOptions.url ?? showPath(request.url),
     status: reply.statusCode,
     ms: Math.round(reply.elapsedTime * 10) / 10,
-    ...(access !== null && {
-      kind: access.kind,
-      issuer: access.issuer,
-      tenant: access.tenant,
-      client: access.client,
-      subject: pseudonym(access),
-    }),
-    ...(refusal !== null && {
-      code: refusal.code,
-      about: refusal.about,
-      received: show(refusal.received),
-      expected: show(refusal.expected),
-    }),
+    kind: access?.kind,
+    issuer: access?.issuer,
+    tenant: access?.tenant,
+    client: access?.client,
+    subject: access === null ? undefined : pseudonym(access),
+    code: refusal?.code,
+    about: refusal?.about,
+    received: show(refusal?.received),
+    expected: show(refusal?.expected),
   }
   request.log[level](line)
 }

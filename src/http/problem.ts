@@ -212,7 +212,7 @@ export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
     return { status, headers, body: JSON.stringify(body) }
   }
 
-  return (refusal, access = 'any', status) => {
+  const write: AnswerProblem = (refusal, access = 'any', status) => {
     const { code, retryAfterSeconds, stepUp = NO_STEP_UP } = refusal
     const meaning = meaningOf(refusal, settings)
     const sent = status ?? meaning.status
@@ -231,6 +231,27 @@ export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
     if (sent !== 503 && sent !== 429) return answer
     const retryAfter = String(retryAfterSeconds ?? DEFAULT_RETRY_SECONDS)
     return { ...answer, headers: { ...answer.headers, 'retry-after': retryAfter } }
+  }
+
+  /** The answers that only the route and the code decide, which are nearly all: found without making a name. */
+  const usual = new WeakMap<object, Map<Code, ProblemAnswer>>()
+  const anywhere = {}
+  return (refusal, access = 'any', status) => {
+    const { code, stepUp } = refusal
+    const isUsual = stepUp === undefined && status === undefined && MEANINGS[code].status < 429
+    if (!isUsual) return write(refusal, access, status)
+    const route = typeof access === 'object' ? access : anywhere
+    let ofRoute = usual.get(route)
+    if (ofRoute === undefined) {
+      ofRoute = new Map()
+      usual.set(route, ofRoute)
+    }
+    let answer = ofRoute.get(code)
+    if (answer === undefined) {
+      answer = write(refusal, access)
+      ofRoute.set(code, answer)
+    }
+    return answer
   }
 }
 

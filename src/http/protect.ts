@@ -178,26 +178,40 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
 
   const enforceHere: ProtectedResource['enforce'] = (access, caller) => enforce(access, caller, terms)
 
-  const { limit } = options
-  const guard = (
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): Access | Refusal | null | Promise<Access | Refusal> => {
-    const access = accessOf(request)
-    if (access === 'public') return null
-    // Reached only by a route of a scope that registered this plugin after it, where no check at boot can see it.
-    if (access === undefined) return { code: 'internal_error', about: 'route without config.access' }
+  /** Whose token the request carries, or why it carries none that is good. */
+  const judge = (request: FastifyRequest): Access | Refusal | Promise<Access | Refusal> => {
     // C-2: not a method that we support, so it is ignored; whoever sends it should know that URLs are logged.
     if (QUERY_TOKEN.test(request.url))
       request.log.warn({ event: 'token_in_query', route: showPath(request.url) })
-    const admit = (judged: Access | Refusal): Access | Refusal =>
-      isRefusal(judged) ? judged : (enforceHere(access, judged) ?? judged)
-    const conclude = (judged: Access | Refusal): Access | Refusal | Promise<Access | Refusal> =>
-      limit?.(request, reply, judged)?.then(refusal => refusal ?? admit(judged)) ?? admit(judged)
     const credential = readCredential(request.raw.rawHeaders)
-    if (typeof credential !== 'string') return conclude(credential)
-    const caller = authenticate(credential)
-    return caller instanceof Promise ? caller.then(conclude) : conclude(caller)
+    return typeof credential === 'string' ? authenticate(credential) : credential
+  }
+
+  /** Puts an access that is enough for the route on the request; why it is turned away when it is not. */
+  const admit = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    access: Exclude<RouteAccess, 'public'>,
+    judged: Access | Refusal,
+  ): Refusal | undefined => {
+    const refusal = isRefusal(judged) ? judged : enforceHere(access, judged)
+    if (refusal !== undefined) return refusal
+    request.access = judged as Access
+    // HTTP-6: what one caller may see, no shared cache may keep; a handler can say otherwise.
+    reply.header('cache-control', 'no-store')
+    return undefined
+  }
+
+  const { limit } = options
+  /** The same where somebody is waited for: a signature check, a key, the place where callers are counted. */
+  const admitLater = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    access: Exclude<RouteAccess, 'public'>,
+    pending: Access | Refusal | Promise<Access | Refusal>,
+  ): Promise<Refusal | undefined> => {
+    const judged = await pending
+    return (await limit?.(request, reply, judged)) ?? admit(request, reply, access, judged)
   }
 
   app.decorate('protectedResource', {
@@ -218,21 +232,24 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
   app.addHook('onRoute', route => routes.add(route))
 
   app.addHook('onRequest', (request, reply, done) => {
-    const conclude = (outcome: Access | Refusal | null): void => {
-      if (outcome !== null && isRefusal(outcome)) {
-        refuse(request, reply, outcome)
-        return
-      }
-      if (outcome !== null) {
-        request.access = outcome
-        // HTTP-6: what one caller may see, no shared cache may keep; a handler can say otherwise.
-        reply.header('cache-control', 'no-store')
-      }
+    const access = accessOf(request)
+    if (access === 'public') {
       done()
+      return
     }
-    const outcome = guard(request, reply)
-    if (outcome instanceof Promise) outcome.then(conclude, done)
-    else conclude(outcome)
+    const answer = (refusal: Refusal | undefined): void => {
+      if (refusal === undefined) done()
+      else refuse(request, reply, refusal)
+    }
+    if (access === undefined) {
+      // Reached only by a route of a scope that registered this plugin after it, where no check at boot can see it.
+      answer({ code: 'internal_error', about: 'route without config.access' })
+      return
+    }
+    const judged = judge(request)
+    if (judged instanceof Promise || limit !== undefined)
+      admitLater(request, reply, access, judged).then(answer, done)
+    else answer(admit(request, reply, access, judged))
   })
 
   // Fastify's logger of an application without one has no level.

@@ -118,12 +118,9 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     return verifySignature(found.key, token).then(conclude)
   }
 
-  return (token, observe) => {
+  const judgeNew = (token: string, observe: Observe | undefined): Outcome => {
     const note = (check: string, outcome: object | undefined): void =>
       observe?.(check, outcome !== undefined && isRefusal(outcome) ? outcome : undefined)
-    // Whoever observes wants to see every check made.
-    const known = observe === undefined ? remembered.recall(token) : undefined
-    if (known !== undefined) return known
     const jws = checkSize(token) ?? decodeJws(token)
     // A compact JWS is a token68 too, so a good token is read through once.
     const offer = isRefusal(jws) ? checkToken68(token) : undefined
@@ -147,4 +144,8 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
     }
     return found instanceof Promise ? found.then(proceed) : proceed(found)
   }
+
+  return (token, observe) =>
+    // Whoever observes wants to see every check made.
+    (observe === undefined ? remembered.recall(token) : undefined) ?? judgeNew(token, observe)
 }

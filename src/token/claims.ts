@@ -136,11 +136,10 @@ function tenantClaim({ issuer, tenant, claims: { tid } }: Candidate): Refusal | 
   if (issuer.preset === 'rfc9068') return undefined
   // B2C's documents do not list it; its issuer names the tenant (docs/issuers.md).
   if (tid === undefined) return issuer.preset === 'b2c' ? undefined : missing('tid')
-  if (!GUID.test(tid as string))
-    return { code: 'malformed_claim', about: 'tid', received: tid, expected: 'a GUID' }
-  return tid === tenant
-    ? undefined
-    : { code: 'untrusted_issuer', about: 'tid', received: tid, expected: tenant }
+  if (tid === tenant) return undefined
+  return GUID.test(tid as string)
+    ? { code: 'untrusted_issuer', about: 'tid', received: tid, expected: tenant }
+    : { code: 'malformed_claim', about: 'tid', received: tid, expected: 'a GUID' }
 }
 
 /** ENTRA-2: `ver` says which form the token has, and `iss` says the same. */

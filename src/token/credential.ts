@@ -34,6 +34,9 @@ export function readCredential(rawHeaders: readonly string[]): string | Refusal 
   }
   if (value === undefined) return NO_CREDENTIALS
 
+  // As nearly everybody writes it.
+  if (value.startsWith('Bearer ') && value.length > 7 && value.charCodeAt(7) !== 0x20) return value.slice(7)
+
   // RFC 6750 §3.1: no error information for a caller who used none of the methods that we support.
   const scheme = SCHEME.exec(value)?.[0] ?? ''
   if (scheme.toLowerCase() !== 'bearer') return NO_CREDENTIALS

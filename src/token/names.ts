@@ -25,9 +25,10 @@ export function ways(wanted: Names): string[][] {
 
 /** Whether what is held is enough; compared exactly, case included. */
 export function holds(held: readonly string[], wanted: Names): boolean {
-  const list = listed(wanted)
-  const isAny = typeof wanted === 'object' && 'any' in wanted
-  return isAny ? list.some(name => held.includes(name)) : list.every(name => held.includes(name))
+  if (typeof wanted === 'string') return held.includes(wanted)
+  return 'any' in wanted
+    ? wanted.any.some(name => held.includes(name))
+    : wanted.every(name => held.includes(name))
 }
 
 /** Whether something is one of the names: for what a caller has only one of, where a list can but mean any of it. */

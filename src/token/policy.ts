@@ -55,17 +55,16 @@ export interface Terms extends StrengthTerms {
   readonly implied: Implied
 }
 
+/** Whether a policy has a door for a kind of caller. */
+function isOpenTo(policy: Policy, kind: 'user' | 'application'): boolean {
+  if (policy.kind !== undefined) return policy.kind === kind
+  if (kind === 'application') return policy.role !== undefined
+  return policy.scope !== undefined || policy.userRole !== undefined || policy.groups !== undefined
+}
+
 /** The kinds of caller that a policy has a door for. */
-export function kindsOf({
-  kind,
-  scope,
-  userRole,
-  groups,
-  role,
-}: Policy): readonly ('user' | 'application')[] {
-  if (kind !== undefined) return [kind]
-  const users = scope !== undefined || userRole !== undefined || groups !== undefined
-  return [...(users ? ['user' as const] : []), ...(role !== undefined ? ['application' as const] : [])]
+export function kindsOf(policy: Policy): readonly ('user' | 'application')[] {
+  return (['user', 'application'] as const).filter(kind => isOpenTo(policy, kind))
 }
 
 /** The scopes that a caller could ask for to be admitted, by short name; none when no scope would help. */
@@ -169,9 +168,8 @@ export function enforce(
   if (unknown !== undefined || access === 'any') return unknown
 
   const { kind } = caller
-  const kinds = kindsOf(policy)
-  if (kind === 'unknown' || !kinds.includes(kind)) {
-    return { code: 'wrong_caller_kind', received: kind, expected: kinds.join(' or ') }
+  if (kind === 'unknown' || !isOpenTo(policy, kind)) {
+    return { code: 'wrong_caller_kind', received: kind, expected: kindsOf(policy).join(' or ') }
   }
   return kind === 'user' ? enforceUser(policy, caller, terms) : enforceApplication(policy, caller, terms)
 }

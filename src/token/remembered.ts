@@ -31,6 +31,8 @@ interface Entry {
   readonly token: string
   readonly issuer: TrustedIssuer
   readonly set: KeySet
+  /** In milliseconds since 1970. */
+  readonly until: number
   readonly access: Access
 }
 
@@ -58,10 +60,6 @@ export function createRememberedTokens(options: RememberedOptions): RememberedTo
     max: maxTokens,
     maxSize: maxTokens * BYTES_PER_TOKEN,
     sizeCalculation: ({ token }) => token.length + ENTRY_BYTES,
-    ttl: REMEMBERED_MS,
-    // Its own clock is asked at most once a millisecond otherwise, and by a timer.
-    ttlResolution: 0,
-    perf: { now: clock.now },
   })
   const sets = new Map<TrustedIssuer, KeySet>()
 
@@ -77,14 +75,15 @@ export function createRememberedTokens(options: RememberedOptions): RememberedTo
       const entry = entries.get(placeOf(token))
       if (entry === undefined || entry.token !== token) return undefined
       // A set is replaced as a whole, so a withdrawn key or another issuer's document is another set.
-      const { issuer, set, access } = entry
-      if (currentSet(issuer) !== set) return undefined
-      const nowSeconds = clock.now() / 1000
-      return checkTimes({ claims: access.claims, nowSeconds, toleranceSeconds }) ?? access
+      const { issuer, set, access, until } = entry
+      const now = clock.now()
+      if (now > until || currentSet(issuer) !== set) return undefined
+      return checkTimes({ claims: access.claims, nowSeconds: now / 1000, toleranceSeconds }) ?? access
     },
     keep: (token, { issuer, set }, access) => {
       forgetOlder(issuer, set)
-      entries.set(placeOf(token), { token, issuer, set, access })
+      const until = clock.now() + REMEMBERED_MS
+      entries.set(placeOf(token), { token, issuer, set, access, until })
     },
   }
 }

@@ -173,7 +173,7 @@ const isChallenged = (status: number, { error }: Meaning): boolean =>
   status === 401 || status === 403 || error !== undefined
 
 const NO_STEP_UP: StepUp = {}
-/** More than routes times reasons; only what handlers make up by themselves could fill it. */
+/** Only what handlers make up by themselves could fill it. */
 const KEPT_ANSWERS = 1000
 
 /** Writes the answer to every reason; each answer is built once for a route and a reason. */
@@ -186,8 +186,6 @@ export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
     const expected = 'printable characters without " and \\'
     throw new Misconfigured([{ name: 'option realm', found, expected, example: 'orders' }])
   }
-  const known = new LRUCache<string, ProblemAnswer>({ max: KEPT_ANSWERS })
-
   const build = (code: Code, meaning: Meaning, scope: string, status: number, stepUp: StepUp) => {
     const { error, detail } = meaning
     const headers: Record<string, string> = {
@@ -212,46 +210,53 @@ export function createAnswerProblem(settings: ProblemSettings): AnswerProblem {
     return { status, headers, body: JSON.stringify(body) }
   }
 
-  const write: AnswerProblem = (refusal, access = 'any', status) => {
-    const { code, retryAfterSeconds, stepUp = NO_STEP_UP } = refusal
-    const meaning = meaningOf(refusal, settings)
-    const sent = status ?? meaning.status
-    const scope = meaning.scope
+  const scopeOf = ({ scope }: Meaning, access: RouteAccess): string =>
+    scope === true
       ? scopesOf(access)
           .map(name => settings.scopePrefix + name)
           .join(' ')
       : ''
-    const { claims = '', acrValues = [], maxAgeSeconds = '' } = stepUp
-    const name = [code, sent, scope, claims, acrValues.join(' '), maxAgeSeconds].join('\n')
-    let answer = known.get(name)
-    if (answer === undefined) {
-      answer = build(code, meaning, scope, sent, stepUp)
-      known.set(name, answer)
-    }
-    if (sent !== 503 && sent !== 429) return answer
-    const retryAfter = String(retryAfterSeconds ?? DEFAULT_RETRY_SECONDS)
-    return { ...answer, headers: { ...answer.headers, 'retry-after': retryAfter } }
-  }
 
-  /** The answers that only the route and the code decide, which are nearly all: found without making a name. */
+  /** Answers that route and code alone decide, which are nearly all: found without putting a name together. */
   const usual = new WeakMap<object, Map<Code, ProblemAnswer>>()
   const anywhere = {}
-  return (refusal, access = 'any', status) => {
-    const { code, stepUp } = refusal
-    const isUsual = stepUp === undefined && status === undefined && MEANINGS[code].status < 429
-    if (!isUsual) return write(refusal, access, status)
+  const answerUsual = (code: Code, access: RouteAccess): ProblemAnswer => {
     const route = typeof access === 'object' ? access : anywhere
-    let ofRoute = usual.get(route)
-    if (ofRoute === undefined) {
-      ofRoute = new Map()
-      usual.set(route, ofRoute)
-    }
-    let answer = ofRoute.get(code)
-    if (answer === undefined) {
-      answer = write(refusal, access)
-      ofRoute.set(code, answer)
-    }
+    const known = usual.get(route) ?? new Map<Code, ProblemAnswer>()
+    usual.set(route, known)
+    const meaning = MEANINGS[code]
+    const answer =
+      known.get(code) ?? build(code, meaning, scopeOf(meaning, access), meaning.status, NO_STEP_UP)
+    known.set(code, answer)
     return answer
+  }
+
+  const unusual = new LRUCache<string, ProblemAnswer>({ max: KEPT_ANSWERS })
+  const answerUnusual = (
+    refusal: Refusal,
+    access: RouteAccess,
+    status: number | undefined,
+  ): ProblemAnswer => {
+    const { code, stepUp = NO_STEP_UP } = refusal
+    const meaning = meaningOf(refusal, settings)
+    const sent = status ?? meaning.status
+    const scope = scopeOf(meaning, access)
+    const { claims = '', acrValues = [], maxAgeSeconds = '' } = stepUp
+    const name = [code, sent, scope, claims, acrValues.join(' '), maxAgeSeconds].join('\n')
+    const answer = unusual.get(name) ?? build(code, meaning, scope, sent, stepUp)
+    unusual.set(name, answer)
+    return answer
+  }
+
+  return (refusal, access = 'any', status) => {
+    const { code, stepUp, retryAfterSeconds } = refusal
+    const answer =
+      stepUp === undefined && status === undefined
+        ? answerUsual(code, access)
+        : answerUnusual(refusal, access, status)
+    if (answer.status !== 503 && answer.status !== 429) return answer
+    const retryAfter = String(retryAfterSeconds ?? DEFAULT_RETRY_SECONDS)
+    return { ...answer, headers: { ...answer.headers, 'retry-after': retryAfter } }
   }
 }
 

@@ -14,40 +14,39 @@ export interface LogOutput {
 }
 
 /**
- * Lines on their way to a file descriptor. One write for all lines of a turn costs a busy server a third of what one
- * write a line does (bench/README.md). Whoever reads may be gone (a collector that restarts), slow, or out of disk:
- * nothing waits for them, and nothing is thrown.
+ * Lines on their way to a file descriptor, in one write for all lines of a turn. Whoever reads may be gone (a collector
+ * that restarts), slow, or out of disk: nothing waits for them, and nothing is thrown.
  *
  * @param fd a file descriptor, by default standard output
  */
 export function openOutput(fd = 1): LogOutput {
-  let waiting: Buffer[] = []
-  let bytes = 0
+  let unwritten = Buffer.alloc(0)
+  let lines = ''
   let timer: NodeJS.Immediate | undefined
 
   const flush = (): void => {
     clearImmediate(timer)
     timer = undefined
-    const all = Buffer.concat(waiting)
+    const all = Buffer.concat([unwritten, Buffer.from(lines)])
+    lines = ''
     let written = 0
     try {
       while (written < all.length) written += writeSync(fd, all, written)
     } catch {
       // Who should be told of it?
     }
-    waiting = written === all.length ? [] : [all.subarray(written)]
-    bytes = all.length - written
+    unwritten = all.subarray(written)
   }
+
+  const isFull = (line: string): boolean => unwritten.length + lines.length + line.length > MAX_WAITING
 
   return {
     flush,
     flushSync: flush,
     write: line => {
-      const chunk = Buffer.from(line)
-      if (bytes + chunk.length > MAX_WAITING) flush()
-      if (bytes + chunk.length > MAX_WAITING) return
-      waiting.push(chunk)
-      bytes += chunk.length
+      if (isFull(line)) flush()
+      if (isFull(line)) return
+      lines += line
       timer ??= setImmediate(flush)
     },
   }

@@ -1,20 +1,14 @@
 /** Decides whether a route's access admits exactly the callers that it names: users, applications, their clients and groups. */
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
-import { Agent } from 'undici'
 import type { Code } from '../src/errors.ts'
-import protectedResource, {
-  Misconfigured,
-  type Policy,
-  type ProtectedResourceOptions,
-  type RouteAccess,
-} from '../src/index.ts'
+import protectedResource, { Misconfigured, type Policy, type RouteAccess } from '../src/index.ts'
 import { type Access, readAccess } from '../src/token/access.ts'
 import { findPolicyProblems } from '../src/token/declared.ts'
 import { findImpliesProblems, readImplied, withImplied } from '../src/token/implied.ts'
 import type { JsonObject } from '../src/token/jws.ts'
 import { enforce, kindsOf, type Terms } from '../src/token/policy.ts'
-import { startApi, startTenant } from './helpers/api.ts'
+import { pluginOptions, startApi, startTenant } from './helpers/api.ts'
 import { parseBearer } from './helpers/challenge.ts'
 
 const BASE = { exp: 1, sub: 's', iss: 'https://entra.example' }
@@ -52,15 +46,7 @@ function judge(t: Test, rows: readonly Row[], terms: Partial<Terms> = {}): void 
 
 const tenant = await startTenant(t)
 const { profile } = tenant
-const dispatcher = new Agent({ connect: { ca: profile.ca } })
-t.teardown(() => dispatcher.destroy())
-const OPTIONS: ProtectedResourceOptions = {
-  azureTenantId: profile.tenantId,
-  azureClientId: profile.api.clientId,
-  azureAuthorityHost: profile.authority,
-  publicUrl: 'https://api.example.com',
-  dispatcher,
-}
+const OPTIONS = pluginOptions(t, tenant)
 
 t.test('a user and an application (ENTRA-13 to ENTRA-16): each by its own door', async t => {
   const editor = user({ roles: ['Editor'] })

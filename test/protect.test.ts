@@ -4,29 +4,14 @@ import t, { type Test } from 'tap'
 import { Agent } from 'undici'
 import { endConnections, plainConnections } from '../src/connections.ts'
 import { createCheckSignature } from '../src/http/verify.ts'
-import protectedResource, {
-  Denied,
-  Misconfigured,
-  type ProtectedResourceOptions,
-  type RouteAccess,
-  Unavailable,
-} from '../src/index.ts'
+import protectedResource, { Denied, Misconfigured, type RouteAccess, Unavailable } from '../src/index.ts'
 import { judgeKey } from '../src/token/keys/usable.ts'
-import { startApi, startTenant } from './helpers/api.ts'
+import { pluginOptions, startApi, startTenant } from './helpers/api.ts'
 import { createKey, startIssuer } from './helpers/issuer.ts'
 
 const tenant = await startTenant(t)
 const { profile } = tenant
-const dispatcher = new Agent({ connect: { ca: profile.ca } })
-t.teardown(() => dispatcher.destroy())
-
-const OPTIONS: ProtectedResourceOptions = {
-  azureTenantId: profile.tenantId,
-  azureClientId: profile.api.clientId,
-  azureAuthorityHost: profile.authority,
-  publicUrl: 'https://api.example.com',
-  dispatcher,
-}
+const OPTIONS = pluginOptions(t, tenant)
 
 /** Somebody's own API with the plugin in it. */
 async function own(

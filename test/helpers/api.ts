@@ -2,9 +2,11 @@
 import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
+import { Agent } from 'undici'
 import { buildApp, type World } from '../../src/app.ts'
 import { type Environment, readConfig } from '../../src/config.ts'
 import { createLogger } from '../../src/http/log.ts'
+import type { ProtectedResourceOptions } from '../../src/index.ts'
 import { type LocalTenant, startLocalTenant } from '../../src/local-tenant/tenant.ts'
 import { type CheckAnswer, createCheckAnswer } from './contract.ts'
 
@@ -62,6 +64,19 @@ export async function startTenant(t: Test, options: { now?: () => number } = {})
   const tenant = await startLocalTenant({ port: 0, ...options })
   t.teardown(() => tenant.close())
   return tenant
+}
+
+/** Options of the plugin for an application that trusts this tenant; its connections end with the test. */
+export function pluginOptions(t: Test, { profile }: LocalTenant): ProtectedResourceOptions {
+  const dispatcher = new Agent({ connect: { ca: profile.ca } })
+  t.teardown(() => dispatcher.destroy())
+  return {
+    azureTenantId: profile.tenantId,
+    azureClientId: profile.api.clientId,
+    azureAuthorityHost: profile.authority,
+    publicUrl: 'https://api.example.com',
+    dispatcher,
+  }
 }
 
 /** The variables that make a server trust a tenant. */

@@ -223,6 +223,41 @@ t.test('five minutes, and no longer; the clock is asked every time', async t => 
   t.match(recall('early'), { code: 'not_yet_valid' }, 'of a clock that was set back')
 })
 
+t.test(
+  'a key set that is fetched again: its tokens stay remembered; with a key withdrawn, none is',
+  async t => {
+    const clock = createFakeClock()
+    const [first, second] = [createKey('ES256', 'first'), createKey('ES256', 'second')]
+    const issuer = await startIssuer(t, { keys: [first, second], audience: AUDIENCE, now: clock.now })
+    const app = Fastify()
+    const options = { issuers: [issuer.issuer], audience: [AUDIENCE], publicUrl: 'https://api.example.com' }
+    await app.register(protectedResource, { ...options, clock, random: () => 0.5 })
+    app.get('/', { config: { access: 'any' } }, async () => ({}))
+    await app.ready()
+    t.teardown(() => app.close())
+    const { authenticate, keys } = app.protectedResource
+    await clock.advance(0)
+    const token = issuer.issue({ key: first })
+    const verdict = await authenticate(token)
+    t.match(verdict, { issuer: issuer.issuer })
+    t.equal(authenticate(token), verdict, 'the very object, and no promise: no signature was checked')
+
+    // Others' made-up key ids make the server fetch; so does its own refresh.
+    issuer.publish([second.jwk, first.jwk])
+    const fetches = (): number => issuer.requests.filter(path => path === '/keys').length
+    const before = fetches()
+    t.match(await authenticate(issuer.issue({ key: createKey('ES256', 'made-up') })), { code: 'unknown_key' })
+    t.equal(fetches(), before + 1)
+    t.equal(keys()[0]?.ageSeconds, 0)
+    t.equal(authenticate(token), verdict)
+
+    await clock.advance(5 * MINUTE)
+    issuer.publish([second.jwk])
+    t.match(await authenticate(issuer.issue({ key: createKey('ES256', 'another') })), { code: 'unknown_key' })
+    t.match(await authenticate(token), { code: 'unknown_key' })
+  },
+)
+
 t.test('another key set of its issuer: forgotten at once, those of another issuer are not', async t => {
   const { keep, recall, inForce } = remember()
   keep('one')

@@ -61,27 +61,21 @@ export function createRememberedTokens(options: RememberedOptions): RememberedTo
     maxSize: maxTokens * BYTES_PER_TOKEN,
     sizeCalculation: ({ token }) => token.length + ENTRY_BYTES,
   })
-  const sets = new Map<TrustedIssuer, KeySet>()
-
-  /** Nothing of a replaced set is kept alive, however rarely a token comes. */
-  const forgetOlder = (issuer: TrustedIssuer, set: KeySet): void => {
-    if (sets.get(issuer) === set) return
-    sets.set(issuer, set)
-    for (const [place, entry] of entries) if (entry.issuer === issuer) entries.delete(place)
-  }
-
   return {
     recall: token => {
       const entry = entries.get(placeOf(token))
       if (entry === undefined || entry.token !== token) return undefined
-      // A set is replaced as a whole, so a withdrawn key or another issuer's document is another set.
       const { issuer, set, access, until } = entry
       const now = clock.now()
-      if (now > until || currentSet(issuer) !== set) return undefined
+      // A set is replaced as a whole, so one in which a key was withdrawn, or another document, is another set. What it
+      // verified makes room here or as the least used.
+      if (now > until || currentSet(issuer) !== set) {
+        entries.delete(placeOf(token))
+        return undefined
+      }
       return checkTimes({ claims: access.claims, nowSeconds: now / 1000, toleranceSeconds }) ?? access
     },
     keep: (token, { issuer, set }, access) => {
-      forgetOlder(issuer, set)
       const until = clock.now() + REMEMBERED_MS
       entries.set(placeOf(token), { token, issuer, set, access, until })
     },

@@ -26,7 +26,7 @@ type Found = FoundKey | Refusal | Promise<FoundKey | Refusal>
 
 /** The keys of one issuer. */
 export interface KeySource {
-  /** The set in force, unless it has grown too old. */
+  /** The set in force, unless it has grown too old: one object for as long as the issuer publishes the same. */
   readonly current: () => KeySet | undefined
   /** The key that a token names: at once when it is known, after at most two fetches when it is not. */
   readonly find: (kid: string | undefined, alg: string) => Found
@@ -67,8 +67,10 @@ export function createKeySource(options: KeySourceOptions): KeySource {
   const budget = joinBudgets([createBudget(FORCED_BURST, window, clock), options.sharedBudget])
   const unknown = createUnknownKids(window, clock)
 
-  const ageSeconds = (set: KeySet | undefined): number | undefined =>
-    set && Math.round((clock.now() - set.fetchedAt) / 1000)
+  const ageSeconds = (): number | undefined => {
+    const fetchedAt = lastGood.fetchedAt()
+    return fetchedAt === undefined ? undefined : Math.round((clock.now() - fetchedAt) / 1000)
+  }
 
   /** Undefined when only a fetch could tell. */
   const look = (kid: string | undefined, alg: string): FoundKey | Refusal | undefined => {
@@ -128,7 +130,7 @@ export function createKeySource(options: KeySourceOptions): KeySource {
       issuer: issuer.name,
       state: lastGood.current() !== undefined ? 'usable' : refresher.isOff() ? 'off' : 'missing',
       since: lastGood.since(),
-      ageSeconds: ageSeconds(lastGood.current()),
+      ageSeconds: ageSeconds(),
     }),
     start: kept => {
       if (kept === undefined) {

@@ -4,6 +4,7 @@ import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.ts'
 import { readConfig } from './config.ts'
 import { Misconfigured } from './errors.ts'
+import { keepTickShape } from './tick-shape.ts'
 
 /** Time that requests under way get to finish after SIGTERM, in milliseconds. */
 const GRACE_MS = 10_000
@@ -11,6 +12,7 @@ const GRACE_MS = 10_000
 const EXIT_CONFIG = 78
 
 async function serve(): Promise<void> {
+  keepTickShape()
   // The environment wins over the file.
   if (existsSync('.env')) process.loadEnvFile('.env')
   const config = readConfig(process.env)

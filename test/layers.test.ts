@@ -96,7 +96,8 @@ const HOUSE: readonly Place[] = [
   { row: 7, file: 'local-tenant/*', beside: ['local-tenant/*'] },
   { row: 7, file: 'cli/*', beside: ['cli/*'] },
 
-  { row: 8, file: 'server' },
+  { row: 8, file: 'tick-shape' },
+  { row: 8, file: 'server', beside: ['tick-shape'] },
   { row: 8, file: 'dev' },
   { row: 8, file: 'openapi' },
   { row: 8, file: 'index' },

@@ -468,3 +468,14 @@ t.test('KEYS_CACHE_FILE: a restart while the issuer is down still works', async 
   t.match(second.said().out, /"keys_restored"/)
   t.match(await get(`${url}/secure-data`, issuer.issue()), { status: 200 })
 })
+
+t.test('a quiet start: V8 does not forget the shape of a tick', async t => {
+  const issuer = await startSlowIssuer(t)
+  const preload = pathToFileURL(join(ROOT, 'test/helpers/living-ticks.js')).href
+  const served = serve(t, { ...issuer.env, NODE_OPTIONS: `--import=${preload}` })
+  await listening(served)
+  served.child.kill('SIGWINCH')
+  const [, living, made] = await served.hear(/living ticks: (\d+) of (\d+)/)
+  t.equal(living, '1', 'the one that is kept on purpose')
+  t.ok(Number(made) > 10)
+})

@@ -3,6 +3,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { Agent, createServer, type IncomingMessage, request } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
@@ -27,17 +28,14 @@ const FOLDER = t.testdir({ empty: {} })
 const DIST = join(FOLDER, 'dist')
 const EMPTY = join(FOLDER, 'empty')
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
-await promisify(execFile)('env', [
-  '-u',
-  'NODE_OPTIONS',
-  process.execPath,
-  TSC,
-  '-p',
-  ROOT,
-  '--outDir',
-  DIST,
-  '--noCheck',
-])
+// As `npm run build` does it.
+const BUILD = [
+  [process.execPath, TSC, '-p', ROOT, '--outDir', DIST, '--noCheck'],
+  ['npm', 'run', '-s', 'bundle', '--', `--outdir=${DIST}`],
+]
+for (const command of BUILD) {
+  await promisify(execFile)('env', ['-u', 'NODE_OPTIONS', ...command], { cwd: ROOT })
+}
 
 /** A server process and what it has said. */
 interface Served {
@@ -478,4 +476,15 @@ t.test('a quiet start: V8 does not forget the shape of a tick', async t => {
   const [, living, made] = await served.hear(/living ticks: (\d+) of (\d+)/)
   t.equal(living, '1', 'the one that is kept on purpose')
   t.ok(Number(made) > 10)
+})
+
+t.test('built into one file: what is loaded later is found', async t => {
+  const issuer = await startSlowIssuer(t)
+  const served = serve(t, { ...issuer.env, CORS_ORIGINS: 'https://app.example', RATE_LIMIT_MAX: '10' })
+  const origin = await listening(served)
+  for (const path of ['/docs', '/docs/page/main.js', '/openapi.yaml']) {
+    t.equal((await fetch(origin + path)).status, 200, path)
+  }
+  const text = await readFile(join(DIST, 'server.js'), 'utf8')
+  t.notMatch(text, /from "\.\/token\//, 'its own files stand in it')
 })

@@ -4,7 +4,7 @@ import { type Access, readAccess } from './access.ts'
 import { CLAIM_RULES, checkClaims, checkKeyIssuer, isGraph, type Observe } from './claims.ts'
 import { checkSize, checkToken68 } from './credential.ts'
 import { type FindIssuer, type IssuerMatch, SIGNATURE_ALGORITHMS, type TrustedIssuer } from './issuers.ts'
-import { decodeJws, type Jws } from './jws.ts'
+import { type Jws, openJws, readClaims } from './jws.ts'
 import type { Clock } from './keys/clock.ts'
 import type { FoundKey } from './keys/select.ts'
 import type { KeySource } from './keys/source.ts'
@@ -28,6 +28,7 @@ const CHECK = {
   credential: 'one bearer token',
   form: 'well-formed signed JWT',
   signatureAlgorithm: 'signature algorithm',
+  claims: 'readable claims',
   issuer: 'trusted issuer',
   header: 'algorithm and type',
   key: 'published key',
@@ -56,7 +57,7 @@ function unsupported({ header }: Pick<Jws, 'header'>, expected: readonly string[
 }
 
 /** Step 4, for every issuer alike: what nobody may sign with (C-9). */
-function checkAlgorithm(jws: Jws): Refusal | undefined {
+function checkAlgorithm(jws: Pick<Jws, 'header'>): Refusal | undefined {
   return SIGNATURE_ALGORITHMS.includes(jws.header.alg) ? undefined : unsupported(jws, SIGNATURE_ALGORITHMS)
 }
 
@@ -121,16 +122,19 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const judgeNew = (token: string, observe: Observe | undefined): Outcome => {
     const note = (check: string, outcome: object | undefined): void =>
       observe?.(check, outcome !== undefined && isRefusal(outcome) ? outcome : undefined)
-    const jws = checkSize(token) ?? decodeJws(token)
+    const open = checkSize(token) ?? openJws(token)
     // A compact JWS is a token68 too, so a good token is read through once.
-    const offer = isRefusal(jws) ? checkToken68(token) : undefined
+    const offer = isRefusal(open) ? checkToken68(token) : undefined
     note(CHECK.credential, offer)
     if (offer !== undefined) return offer
-    note(CHECK.form, jws)
-    if (isRefusal(jws)) return jws
-    const unsafe = checkAlgorithm(jws)
+    note(CHECK.form, open)
+    if (isRefusal(open)) return open
+    const unsafe = checkAlgorithm(open)
     note(CHECK.signatureAlgorithm, unsafe)
     if (unsafe !== undefined) return unsafe
+    const jws = readClaims(open)
+    note(CHECK.claims, jws)
+    if (isRefusal(jws)) return jws
     const match = findIssuer(jws.claims.iss, jws.claims)
     note(CHECK.issuer, match)
     if (isRefusal(match)) return match

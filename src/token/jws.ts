@@ -1,7 +1,7 @@
 /** Decides whether a string is one strictly well-formed signed JWT, and reads its header and claims without trusting them. */
 import { isUtf8 } from 'node:buffer'
 import { LRUCache } from 'lru-cache'
-import type { Refusal } from '../errors.ts'
+import { isRefusal, type Refusal } from '../errors.ts'
 
 /** A JSON object as it was parsed; every member is untrusted until its type has been checked. */
 export type JsonObject = { readonly [name: string]: unknown }
@@ -11,6 +11,14 @@ export interface JoseHeader {
   readonly alg: string
   readonly typ: string | undefined
   readonly kid: string | undefined
+}
+
+/** A token whose header has been read, and whose other parts have not. */
+export interface OpenJws {
+  readonly header: JoseHeader
+  /** As they stand in the token: base64url by their alphabet. */
+  readonly payload: string
+  readonly signature: string
 }
 
 /** A decoded token. Nothing in it is verified. */
@@ -35,15 +43,23 @@ function isCanonical(part: string): boolean {
   return (last & (rest === 2 ? 0b1111 : 0b11)) === 0
 }
 
+const BRACE = '{'.charCodeAt(0)
+const isSpace = (byte: number | undefined): boolean =>
+  byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d
+
+/** Whether a text that is JSON would be an object: what JSON.parse throws costs more than all else about junk. */
+function opensObject(bytes: Buffer): boolean {
+  let start = 0
+  while (isSpace(bytes[start])) start++
+  return bytes[start] === BRACE
+}
+
 function parseObject(part: string): JsonObject | undefined {
+  const bytes = Buffer.from(part, 'base64url')
+  // RFC 7519 §7.2 steps 4 and 10: valid UTF-8. A byte order mark is no brace.
+  if (!opensObject(bytes) || !isUtf8(bytes)) return undefined
   try {
-    const bytes = Buffer.from(part, 'base64url')
-    // RFC 7519 §7.2 steps 4 and 10: valid UTF-8. A byte order mark stays, and JSON.parse fails on it.
-    if (!isUtf8(bytes)) return undefined
-    const value: unknown = JSON.parse(bytes.toString())
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as JsonObject)
-      : undefined
+    return JSON.parse(bytes.toString()) as JsonObject
   } catch {
     return undefined
   }
@@ -109,12 +125,10 @@ function parseHeader(part: string): JoseHeader | Refusal {
 }
 
 /**
- * Decodes a compact JWS (RFC 7515 §7.1) whose payload is a JSON object.
- *
- * The order is the cheapest first: alphabet and number of parts, header, claims. The signature part is only
- * checked for its spelling.
+ * Opens a compact JWS (RFC 7515 §7.1): its alphabet, the number of its parts, and its header. What an algorithm that
+ * nobody may use has signed is not worth reading.
  */
-export function decodeJws(token: string): Jws | Refusal {
+export function openJws(token: string): OpenJws | Refusal {
   const first = token.indexOf('.')
   const second = token.indexOf('.', first + 1)
   const hasThreeParts = first > 0 && second > first + 1 && !token.includes('.', second + 1)
@@ -123,11 +137,19 @@ export function decodeJws(token: string): Jws | Refusal {
   }
   const header = readHeader(token.slice(0, first))
   if ('code' in header) return header
-  const part = token.slice(first + 1, second)
-  const claims = isCanonical(part) ? parseObject(part) : undefined
+  return { header, payload: token.slice(first + 1, second), signature: token.slice(second + 1) }
+}
+
+/** Reads the claims of an opened token: a JSON object. Of the signature only the spelling is checked. */
+export function readClaims({ header, payload, signature }: OpenJws): Jws | Refusal {
+  const claims = isCanonical(payload) ? parseObject(payload) : undefined
   if (claims === undefined) return malformed('payload', 'no JSON object', 'a JSON object in base64url')
-  if (!isCanonical(token.slice(second + 1))) {
-    return malformed('signature', 'non-canonical base64url', 'base64url without stray bits')
-  }
-  return { header, claims }
+  if (isCanonical(signature)) return { header, claims }
+  return malformed('signature', 'non-canonical base64url', 'base64url without stray bits')
+}
+
+/** Decodes a compact JWS, whoever may have signed it: opens it and reads its claims. */
+export function decodeJws(token: string): Jws | Refusal {
+  const open = openJws(token)
+  return isRefusal(open) ? open : readClaims(open)
 }

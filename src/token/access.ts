@@ -1,4 +1,5 @@
 /** Decides what a verified token lets its bearer do here, in one vocabulary for users and applications of every issuer. */
+import { LRUCache } from 'lru-cache'
 import type { Preset } from './issuers.ts'
 import type { JsonObject } from './jws.ts'
 
@@ -36,12 +37,22 @@ function text(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-function words(value: unknown): string[] {
-  return typeof value === 'string' ? value.split(' ').filter(word => word !== '') : []
+const NONE: readonly string[] = Object.freeze([])
+/** Callers of one application mostly hold the same scopes, so their lists are one. */
+const known = new LRUCache<string, readonly string[]>({ max: 1000 })
+const MAX_KNOWN_CHARACTERS = 500
+
+function words(value: unknown): readonly string[] {
+  if (typeof value !== 'string') return NONE
+  const before = known.get(value)
+  if (before !== undefined) return before
+  const list = Object.freeze(value.split(' ').filter(word => word !== ''))
+  if (value.length <= MAX_KNOWN_CHARACTERS) known.set(value, list)
+  return list
 }
 
-function strings(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
+function strings(value: unknown): readonly string[] {
+  return Array.isArray(value) ? Object.freeze(value.filter(item => typeof item === 'string')) : NONE
 }
 
 /** ENTRA-16: `idtyp` when the token has it, else a delegated token is the one with `scp`. */
@@ -117,8 +128,8 @@ export function readAccess(preset: Preset, claims: JsonObject): Access {
     objectId: text(claims.oid),
     tenant: text(claims.tid),
     client,
-    scopes: Object.freeze(words(preset === 'rfc9068' ? claims.scope : claims.scp)),
-    roles: Object.freeze(strings(claims.roles)),
+    scopes: words(preset === 'rfc9068' ? claims.scope : claims.scp),
+    roles: strings(claims.roles),
     name,
     issuer: claims.iss as string,
     expiresAt: claims.exp as number,

@@ -1,14 +1,18 @@
 /** Decides which issuers of an Entra authority are trusted: one form a token version, for one tenant or for many. */
+import { LRUCache } from 'lru-cache'
+import { isRefusal, type Refusal } from '../errors.ts'
 import { GUID, type IssuerOrigins, issuerOrigins, type TokenVersion } from './clouds.ts'
 import {
   ENTRA_WINDOW_MS,
   type EntraTrust,
   type FindIssuer,
+  type IssuerMatch,
   type TrustedIssuer,
   untrusted,
 } from './trusted-issuer.ts'
 
 const VERSIONS = ['2.0', '1.0'] as const
+const MAX_KNOWN_ISSUERS = 1000
 
 const issuerPath = (version: TokenVersion, tenant: string): string =>
   version === '2.0' ? `/${tenant}/v2.0` : `/${tenant}/`
@@ -51,9 +55,11 @@ export function trustEntra(trust: EntraTrust): { issuers: TrustedIssuer[]; find:
   })
   const accepted = forms.filter(form => trust.versions.some(version => version === form.version))
 
-  const find: FindIssuer = iss => {
+  /** The tokens of one tenant all say the same; only what was found is kept. */
+  const known = new LRUCache<string, IssuerMatch>({ max: MAX_KNOWN_ISSUERS })
+  const seek = (iss: string): IssuerMatch | Refusal => {
     for (const form of forms) {
-      const named = typeof iss === 'string' ? tenantIn(iss, form.version!, origins) : undefined
+      const named = tenantIn(iss, form.version!, origins)
       if (named === undefined) continue
       const allowed = single
         ? named === tenant
@@ -66,6 +72,14 @@ export function trustEntra(trust: EntraTrust): { issuers: TrustedIssuer[]; find:
       return { code: 'wrong_token_version', about: 'ver', received: form.version, expected: trust.versions }
     }
     return untrusted(iss, accepted)
+  }
+  const find: FindIssuer = iss => {
+    if (typeof iss !== 'string') return untrusted(iss, accepted)
+    const before = known.get(iss)
+    if (before !== undefined) return before
+    const match = seek(iss)
+    if (!isRefusal(match)) known.set(iss, match)
+    return match
   }
   return { issuers: accepted, find }
 }

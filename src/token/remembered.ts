@@ -33,6 +33,9 @@ interface Entry {
   readonly set: KeySet
   /** In milliseconds since 1970. */
   readonly until: number
+  /** From when to when the token is valid, in seconds since 1970: looked up here, it need not be sought among the claims. */
+  readonly notBefore: number
+  readonly expires: number
   readonly access: Access
 }
 
@@ -65,19 +68,22 @@ export function createRememberedTokens(options: RememberedOptions): RememberedTo
     recall: token => {
       const entry = entries.get(placeOf(token))
       if (entry === undefined || entry.token !== token) return undefined
-      const { issuer, set, access, until } = entry
+      const { issuer, set, access, until, notBefore, expires } = entry
       const now = clock.now()
+      const nowSeconds = now / 1000
       // A set is replaced as a whole, so one in which a key was withdrawn, or another document, is another set. What it
       // verified makes room here or as the least used.
       if (now > until || currentSet(issuer) !== set) {
         entries.delete(placeOf(token))
         return undefined
       }
-      return checkTimes({ claims: access.claims, nowSeconds: now / 1000, toleranceSeconds }) ?? access
+      if (nowSeconds >= notBefore && nowSeconds < expires) return access
+      return checkTimes({ claims: access.claims, nowSeconds, toleranceSeconds }) ?? access
     },
     keep: (token, { issuer, set }, access) => {
       const until = clock.now() + REMEMBERED_MS
-      entries.set(placeOf(token), { token, issuer, set, access, until })
+      const { exp, nbf = Number.NEGATIVE_INFINITY } = access.claims as { exp: number; nbf?: number }
+      entries.set(placeOf(token), { token, issuer, set, access, until, notBefore: nbf, expires: exp })
     },
   }
 }

@@ -37,7 +37,9 @@ const PROCESS_WINDOW_MS = 15_000
 function logKeyEvent(log: FastifyBaseLogger, event: KeyEvent): void {
   if (event.event !== 'keys_refreshed') {
     const worrying = ['keys_refresh_failed', 'keys_cache_unusable'].includes(event.event)
-    log[worrying ? 'warn' : 'info'](event)
+    // Where nothing is asked for, the line of the request says as much.
+    const isRepeated = event.event === 'unknown_key' && event.coolingDown
+    log[worrying ? 'warn' : isRepeated ? 'debug' : 'info'](event)
     return
   }
   const { set, ...rest } = event

@@ -181,7 +181,7 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
   /** Whose token the request carries, or why it carries none that is good. */
   const judge = (request: FastifyRequest): Access | Refusal | Promise<Access | Refusal> => {
     // C-2: not a method that we support, so it is ignored; whoever sends it should know that URLs are logged.
-    if (QUERY_TOKEN.test(request.url))
+    if (request.url.includes('?') && QUERY_TOKEN.test(request.url))
       request.log.warn({ event: 'token_in_query', route: showPath(request.url) })
     const credential = readCredential(request.raw.rawHeaders)
     return typeof credential === 'string' ? authenticate(credential) : credential
@@ -211,7 +211,10 @@ async function plugin(app: FastifyInstance, options: ProtectedResourceOptions): 
     pending: Access | Refusal | Promise<Access | Refusal>,
   ): Promise<Refusal | undefined> => {
     const judged = await pending
-    return (await limit?.(request, reply, judged)) ?? admit(request, reply, access, judged)
+    const counted = limit?.(request, reply, judged)
+    // Most callers are counted at once, and whoever waits for nothing should not.
+    const refusal = counted === undefined ? undefined : await counted
+    return refusal ?? admit(request, reply, access, judged)
   }
 
   app.decorate('protectedResource', {

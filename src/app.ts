@@ -1,13 +1,13 @@
 /** Decides what the server is made of: configuration and the outside world in, an application out; it never listens and never reads the environment. */
 import { createSecureContext, rootCertificates } from 'node:tls'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { Logger } from 'pino'
 import type { EnvHttpProxyAgent } from 'undici'
 import type { Config } from './config.ts'
 import { type Connections, endConnections } from './connections.ts'
 import { addDownstream } from './downstream/downstream.ts'
 import { onFirstUse } from './first-use.ts'
 import { addAnswers, createClientErrorHandler, createFrameworkErrors } from './http/answers.ts'
-import { createLogger } from './http/log.ts'
 import { type Limit, protect } from './http/protect.ts'
 import { addDocs } from './http/routes/docs.ts'
 import type { DocsPerson, DocsSettings } from './http/routes/docs-page.ts'
@@ -58,6 +58,13 @@ export async function createDispatcher(
   })
 }
 
+/** The logger that the configuration asks for. */
+async function openLogger({ logLevel }: Config): Promise<Logger | undefined> {
+  if (logLevel === 'silent') return undefined
+  const { createLogger } = await import('./http/logger.ts')
+  return createLogger(logLevel)
+}
+
 /** The limit that the configuration asks for; what it opens is closed with the application. */
 async function limitOf(
   app: FastifyInstance,
@@ -100,7 +107,7 @@ function docsSettings(
 export async function buildApp(config: Config, world: World = {}): Promise<FastifyInstance> {
   const answerProblem = () => app.protectedResource.answerProblem
   // Without a logger Fastify does nothing for one; a silent one costs every request.
-  const ownLogger = world.log || config.logLevel === 'silent' ? undefined : createLogger(config.logLevel)
+  const ownLogger = world.log ? undefined : await openLogger(config)
   const logger = world.log ?? ownLogger
   const app: FastifyInstance = Fastify({
     ...(logger && { loggerInstance: logger }),

@@ -76,8 +76,9 @@ const HOUSE: readonly Place[] = [
 
   { row: 3, file: 'http/problem' },
   { row: 3, file: 'http/verify', beside: ['http/problem'] },
-  { row: 3, file: 'http/log-output', beside: ['http/problem', 'http/verify'] },
-  { row: 3, file: 'http/log', beside: ['http/problem', 'http/verify', 'http/log-output'] },
+  { row: 3, file: 'http/log-output' },
+  { row: 3, file: 'http/logger', beside: ['http/log-output'] },
+  { row: 3, file: 'http/log', beside: ['http/problem', 'http/verify'] },
   { row: 3, file: 'config-*' },
   { row: 3, file: 'config', beside: ['config-*'] },
 

@@ -1,5 +1,5 @@
 /** Decides how a value of a token is shown to a person: cut, on one line, and never a token. */
-import { TOKEN_SHAPE } from '../http/log.ts'
+import { TOKEN_SHAPE } from '../http/logger.ts'
 
 const MAX_CHARACTERS = 160
 const MINUTE = 60

@@ -29,7 +29,7 @@ export function drawSpeed(figures, note) {
     const middle = TOP + index * ROW + ROW / 2
     const dots = WORKS.map(({ work, fill, down }) => {
       const y = middle + down
-      const { median, low, high } = figures.ratio(name, run => run.works[work].us)
+      const { median, low, high } = figures.ratio(name, run => run.works[work].cost)
       return `<path d="M${x(low).toFixed(1)} ${y}H${x(high).toFixed(1)}" stroke="${fill}" stroke-width="4" stroke-opacity=".45" stroke-linecap="round"/><circle cx="${x(median).toFixed(1)}" cy="${y}" r="5" fill="${fill}"><title>${median.toFixed(2)}</title></circle>`
     })
     const weight = name.startsWith(OURS) ? ' class="ours"' : ''

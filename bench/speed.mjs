@@ -26,18 +26,21 @@ import { drawSpeed } from './speed-plot.mjs'
 import { BARE, OURS, targets } from './speed-targets.mjs'
 
 const ROUNDS = 5
+/** How often the servers of a round take turns at each work: the machine changes within seconds, and all of them with it. */
+const TURNS = 5
 const DISTINCT = 10_000
-const MOST_MS = 1000
+const IN_A_TURN = DISTINCT / TURNS
+const MOST_MS = 250
 
-/** What is asked of every server, in this order: the tokens by name, how many requests, and the title in the table. */
+/** What is asked of every server, in this order: the tokens by name, how many requests a turn, and the title in the table. */
 const WORKS = {
-  one: { tokens: 'one', requests: 20_000, title: 'one token' },
-  first: { tokens: 'distinct', requests: DISTINCT, title: '10,000 tokens, first sight' },
-  again: { tokens: 'distinct', requests: 2 * DISTINCT, title: 'the same, remembered' },
-  forged: { tokens: 'forged', requests: 10_000, title: 'bad signature', refused: true },
-  junk: { tokens: 'junk', requests: 10_000, title: 'junk', refused: true },
-  algorithm: { tokens: 'algorithm', requests: 10_000, title: 'unknown algorithm', refused: true },
-  unknown: { tokens: 'unknown', requests: 10_000, title: 'unknown key', refused: true },
+  one: { tokens: () => 'one', requests: 4000, title: 'one token' },
+  first: { tokens: turn => `distinct-${turn}`, requests: IN_A_TURN, title: '10,000 tokens, first sight' },
+  again: { tokens: turn => `distinct-${turn}`, requests: 2 * IN_A_TURN, title: 'the same, remembered' },
+  forged: { tokens: () => 'forged', requests: 2000, title: 'bad signature', refused: true },
+  junk: { tokens: () => 'junk', requests: 4000, title: 'junk', refused: true },
+  algorithm: { tokens: () => 'algorithm', requests: 4000, title: 'unknown algorithm', refused: true },
+  unknown: { tokens: () => 'unknown', requests: 4000, title: 'unknown key', refused: true },
 }
 
 /**
@@ -45,6 +48,7 @@ const WORKS = {
  * The unknown key spends the budget for fetches.
  */
 const WARM_UPS = { one: 20_000, warm: 8000, forged: 10_000, junk: 10_000, algorithm: 10_000, unknown: 10_000 }
+const MOST_WARM_UP_MS = 1000
 
 /** Tokens by name, as files of one a line. */
 async function writeTokens(folder, issuer, key) {
@@ -57,7 +61,7 @@ async function writeTokens(folder, issuer, key) {
   const files = {
     one: [good],
     warm: many(WARM_UPS.warm),
-    distinct: many(DISTINCT),
+    ...Object.fromEntries(Array.from({ length: TURNS }, (_, turn) => [`distinct-${turn}`, many(IN_A_TURN)])),
     forged: [`${sign().split('.', 2).join('.')}.${signature}`],
     junk: ['junk.junk.junk'],
     algorithm: [`${none}.${payload}.${signature}`],
@@ -68,29 +72,71 @@ async function writeTokens(folder, issuer, key) {
   return good
 }
 
-/** One fresh process of one server through every work. */
-async function play(server, world, issuer) {
+/** A fresh process of one server, warm. */
+async function prepare(server, world) {
   const port = await freePort()
   const own = { ...world, port }
   if (server.configuration) await writeFile(join(world.folder, `${port}.cfg`), server.configuration(own))
   const { pid, startMs, stop } = await startServer(server.command(own), own)
-  const send = (tokens, requests) =>
-    load({ port, tokenFile: join(world.folder, tokens), requests, maxMs: MOST_MS })
+  const send = (tokens, requests, maxMs) =>
+    load({ port, tokenFile: join(world.folder, tokens), requests, maxMs })
+  for (const [tokens, requests] of Object.entries(WARM_UPS)) await send(tokens, requests, MOST_WARM_UP_MS)
+  return { pid, startMs, stop, send, turns: {} }
+}
+
+/** One turn of a server at one work, in µs of CPU a request. */
+async function take({ pid, send }, { tokens, requests, refused = false }, turn, issuer) {
+  issuer.count()
+  const before = cpuNs(pid)
+  const done = await send(tokens(turn), requests, MOST_MS)
+  const us = (cpuNs(pid) - before) / 1000 / done.requests
+  const fetches = issuer.count()
+  const right = done.refused === (refused ? done.requests : 0) && done.failed === 0
+  return { us, p99Ms: done.p99Ms, right, fetches: fetches.keys + fetches.discovery }
+}
+
+/** What the turns of one server at one work say; `bare` is what bare Fastify needed in the same turns. */
+function sumUp(turns, bare) {
+  const all = name => turns.map(turn => turn[name])
+  return {
+    us: median(all('us')),
+    /** As a multiple of bare Fastify's, turn by turn. */
+    cost: median(turns.map(({ us }, turn) => us / bare[turn].us)),
+    p99Ms: median(all('p99Ms')),
+    right: all('right').every(Boolean),
+    fetches: all('fetches').reduce((sum, count) => sum + count, 0),
+  }
+}
+
+/** One round: a fresh process of every server, alive side by side, and taking turns. */
+async function play(chosen, world, issuer, say) {
+  const living = new Map()
   try {
-    for (const [tokens, requests] of Object.entries(WARM_UPS)) await send(tokens, requests)
-    const works = {}
-    for (const [name, { tokens, requests, refused = false }] of Object.entries(WORKS)) {
-      issuer.count()
-      const before = cpuNs(pid)
-      const done = await send(tokens, requests)
-      const us = (cpuNs(pid) - before) / 1000 / done.requests
-      const fetches = issuer.count()
-      const right = done.refused === (refused ? done.requests : 0) && done.failed === 0
-      works[name] = { us, p99Ms: done.p99Ms, right, fetches: fetches.keys + fetches.discovery }
+    for (const [name, server] of chosen) {
+      try {
+        living.set(name, await prepare(server, world))
+      } catch (error) {
+        say(`${name} is left out: ${error.message}`)
+      }
     }
-    return { works, startMs, rssBytes: rssBytes(pid) }
+    for (const [work, asked] of Object.entries(WORKS)) {
+      for (let turn = 0; turn < TURNS; turn += 1) {
+        for (const server of living.values()) {
+          server.turns[work] ??= []
+          server.turns[work].push(await take(server, asked, turn, issuer))
+        }
+      }
+      say(work)
+    }
+    const bare = living.get(BARE).turns
+    return Object.fromEntries(
+      [...living].map(([name, { pid, startMs, turns }]) => {
+        const works = Object.keys(WORKS).map(work => [work, sumUp(turns[work], bare[work])])
+        return [name, { works: Object.fromEntries(works), startMs, rssBytes: rssBytes(pid) }]
+      }),
+    )
   } finally {
-    await stop()
+    for (const { stop } of living.values()) await stop()
   }
 }
 
@@ -116,7 +162,7 @@ const sayRatio = ({ median, low, high }) => `${twoDigits(median)} (${twoDigits(l
 
 function tabulate(figures) {
   const cell = (name, work) => {
-    const of = run => run.works[work].us
+    const of = run => run.works[work].cost
     // Bare Fastify refuses nobody, so what it does with a bad token is to answer it.
     const right = name.startsWith(BARE) || figures.list(name, run => run.works[work].right).every(Boolean)
     const fetches = figures.list(name, run => run.works[work].fetches)
@@ -178,16 +224,8 @@ export async function measure([count, ...names]) {
     const world = { issuer: name, authority, jwksUri, tenant: TENANT, audience: API, folder, token, caFile }
     const played = []
     for (let round = 0; round < Number(count ?? ROUNDS); round += 1) {
-      const runs = {}
-      for (const [each, server] of chosen) {
-        try {
-          runs[each] = await play(server, world, issuer)
-          process.stderr.write(`round ${round + 1}: ${each} ${runs[each].works.one.us.toFixed(1)} µs\n`)
-        } catch (error) {
-          process.stderr.write(`round ${round + 1}: ${each} is left out: ${error.message}\n`)
-        }
-      }
-      played.push(runs)
+      const say = what => process.stderr.write(`round ${round + 1}: ${what}\n`)
+      played.push(await play(chosen, world, issuer, say))
     }
     return played
   })
@@ -196,9 +234,9 @@ export async function measure([count, ...names]) {
   const { cpu, other } = tabulate(figures)
   const markdown = `# What authorization costs
 
-${describeRun()}. ${describeLoad()}. ${rounds.length} rounds, each with a fresh process of every server. Written by \`npm run bench -- speed\`; the picture is \`speed.svg\`.
+${describeRun()}. ${describeLoad()}. ${rounds.length} rounds, each with a fresh process of every server; the processes of a round take ${TURNS} turns at each work. Written by \`npm run bench -- speed\`; the picture is \`speed.svg\`.
 
-Server CPU time of a request as a multiple of bare Fastify's with the same requests in the same round: median (and quartiles). Entra-like tokens, RS256 with 2048 bits.
+Server CPU time of a request as a multiple of bare Fastify's with the same requests in the same turn, the median of each round's turns: median (and quartiles) of the rounds. Entra-like tokens, RS256 with 2048 bits.
 
 ${cpu}
 

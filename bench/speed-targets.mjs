@@ -43,12 +43,12 @@ export function targets(figures, say) {
   below(
     'RSS at the end: bare Fastify ×',
     1.5,
-    figures.ratio(OURS, run => run.rssBytes),
+    figures.spread(OURS, run => run.rssCost),
   )
   below(
     'start to first 200, keys on disk: bare Fastify ×',
     1.5,
-    figures.ratio(OURS, run => run.startMs),
+    figures.spread(OURS, run => run.startCost),
   )
   return rows
 }

@@ -26,7 +26,7 @@ import { drawSpeed } from './speed-plot.mjs'
 import { BARE, OURS, targets } from './speed-targets.mjs'
 
 const ROUNDS = 5
-/** How often the servers of a round take turns at each work: the machine changes within seconds, and all of them with it. */
+/** How often a server and bare Fastify take turns at each work: the machine changes within seconds, and both with it. */
 const TURNS = 5
 const DISTINCT = 10_000
 const IN_A_TURN = DISTINCT / TURNS
@@ -108,36 +108,52 @@ function sumUp(turns, bare) {
   }
 }
 
-/** One round: a fresh process of every server, alive side by side, and taking turns. */
-async function play(chosen, world, issuer, say) {
-  const living = new Map()
+/**
+ * Two fresh processes side by side, bare Fastify and another server. Only two, because one that waits for seconds is
+ * another one afterwards: V8 tidies up, and forgets.
+ *
+ * @returns what is to be said of both
+ */
+async function compare(server, world, issuer) {
+  const pair = []
   try {
-    for (const [name, server] of chosen) {
-      try {
-        living.set(name, await prepare(server, world))
-      } catch (error) {
-        say(`${name} is left out: ${error.message}`)
-      }
-    }
+    for (const one of [SERVERS[BARE], server]) pair.push(await prepare(one, world))
     for (const [work, asked] of Object.entries(WORKS)) {
+      for (const one of pair) one.turns[work] = []
       for (let turn = 0; turn < TURNS; turn += 1) {
-        for (const server of living.values()) {
-          server.turns[work] ??= []
-          server.turns[work].push(await take(server, asked, turn, issuer))
-        }
+        for (const one of pair) one.turns[work].push(await take(one, asked, turn, issuer))
       }
-      say(work)
     }
-    const bare = living.get(BARE).turns
-    return Object.fromEntries(
-      [...living].map(([name, { pid, startMs, turns }]) => {
-        const works = Object.keys(WORKS).map(work => [work, sumUp(turns[work], bare[work])])
-        return [name, { works: Object.fromEntries(works), startMs, rssBytes: rssBytes(pid) }]
-      }),
-    )
+    const [bare] = pair
+    return pair.map(one => ({
+      works: Object.fromEntries(
+        Object.keys(WORKS).map(work => [work, sumUp(one.turns[work], bare.turns[work])]),
+      ),
+      startMs: one.startMs,
+      startCost: one.startMs / bare.startMs,
+      rssBytes: rssBytes(one.pid),
+      rssCost: rssBytes(one.pid) / rssBytes(bare.pid),
+    }))
   } finally {
-    for (const { stop } of living.values()) await stop()
+    for (const { stop } of pair) await stop()
   }
+}
+
+/** One round: every server beside a bare Fastify of its own. */
+async function play(chosen, world, issuer, say) {
+  const runs = {}
+  for (const [name, server] of chosen) {
+    if (name === BARE) continue
+    try {
+      const [bare, run] = await compare(server, world, issuer)
+      runs[BARE] ??= bare
+      runs[name] = run
+      say(`${name} ${run.works.one.us.toFixed(1)} µs, ${twoDigits(run.works.one.cost)} × bare Fastify`)
+    } catch (error) {
+      say(`${name} is left out: ${error.message}`)
+    }
+  }
+  return Object.fromEntries(chosen.flatMap(([name]) => (runs[name] ? [[name, runs[name]]] : [])))
 }
 
 /** Median and quartiles. */
@@ -234,7 +250,7 @@ export async function measure([count, ...names]) {
   const { cpu, other } = tabulate(figures)
   const markdown = `# What authorization costs
 
-${describeRun()}. ${describeLoad()}. ${rounds.length} rounds, each with a fresh process of every server; the processes of a round take ${TURNS} turns at each work. Written by \`npm run bench -- speed\`; the picture is \`speed.svg\`.
+${describeRun()}. ${describeLoad()}. ${rounds.length} rounds, in each a fresh process of every server beside a fresh bare Fastify; the two take ${TURNS} turns at each work. Written by \`npm run bench -- speed\`; the picture is \`speed.svg\`.
 
 Server CPU time of a request as a multiple of bare Fastify's with the same requests in the same turn, the median of each round's turns: median (and quartiles) of the rounds. Entra-like tokens, RS256 with 2048 bits.
 

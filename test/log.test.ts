@@ -336,6 +336,18 @@ t.test('one line an answered request: method, route, status, time, and who calle
   t.notMatch(JSON.stringify([user, application]), /Lovelace|ada@/, 'ENTRA-18: no name of a person')
 })
 
+t.test('a flood of unknown key ids: a line more only for those that cause a fetch', async t => {
+  const before = lines.length
+  for (let i = 0; i < 5; i++) await api.get('/secure-data', tenant.issue({ header: { kid: `made-up-${i}` } }))
+  const since = lines.slice(before)
+  const events = since.filter(({ event }) => event === 'unknown_key')
+  t.strictSame([...new Set(events.map(({ level, coolingDown }) => `${level} ${coolingDown}`))].sort(), [
+    '20 true',
+    '30 false',
+  ])
+  t.equal(since.filter(({ event, code }) => event === 'refused' && code === 'unknown_key').length, 5)
+})
+
 t.test('health checks leave no line', async t => {
   for (const path of ['/livez', '/readyz']) t.strictSame(await linesOf(() => api.get(path)), [], path)
 })

@@ -330,6 +330,16 @@ t.test('alg that is none of ours (JWT-5, JWT-7): refused before any look-up or f
   t.equal(issuer.requests.length, before)
 })
 
+table('the header comes before the claims (order of checks): what nobody may sign with is not read', [
+  ['no algorithm of ours, unreadable claims', `${encode('{"alg":"none"}')}.eA.c2ln`, 'unsupported_algorithm'],
+  ['one of ours, unreadable claims', `${goodHeader}.eA.c2ln`, 'malformed_token'],
+  ['a header that only opens like an object', `${encode('{"alg":')}.${goodPayload}.c2ln`, 'malformed_token'],
+  ['claims that only open like an object', `${goodHeader}.${encode(' {"iss":')}.c2ln`, 'malformed_token'],
+])
+t.test('white space before the brace is JSON', async t => {
+  await accepts(t, api, raw(Buffer.from(` \t\r\n${JSON.stringify(header)}`)))
+})
+
 table('tokens of the local tenant that lie about their algorithm (JWT-7, BCP-1, BCP-2): refused', [
   ['none', await tenant.mint('alg-none'), 'unsupported_algorithm'],
   ['HS256 with the public key as its secret', await tenant.mint('hs256'), 'unsupported_algorithm'],

@@ -425,7 +425,7 @@ await app.close()
 console.log(JSON.stringify({ statusCode, modules: Object.keys(createRequire('/').cache) }))
 `
 const UNNEEDED =
-  /node_modules\/(undici|get-jwks|jwk-to-pem|yaml|ioredis|@fastify\/(swagger|swagger-ui|helmet|static|cors|rate-limit))\//
+  /node_modules\/(pino|undici|get-jwks|jwk-to-pem|yaml|ioredis|@fastify\/(swagger|swagger-ui|helmet|static|cors|rate-limit))\//
 
 t.test('KEYS_CACHE_FILE: a restart while the issuer is down still works', async t => {
   const issuer = await startEntraIssuer(t, { tenant: TENANT, audience: CLIENT, key: KEY })

@@ -72,15 +72,14 @@ async function writeTokens(folder, issuer, key) {
   return good
 }
 
-/** A fresh process of one server, warm. */
-async function prepare(server, world) {
+/** A fresh process of one server. */
+async function start(server, world) {
   const port = await freePort()
   const own = { ...world, port }
   if (server.configuration) await writeFile(join(world.folder, `${port}.cfg`), server.configuration(own))
   const { pid, startMs, stop } = await startServer(server.command(own), own)
   const send = (tokens, requests, maxMs) =>
     load({ port, tokenFile: join(world.folder, tokens), requests, maxMs })
-  for (const [tokens, requests] of Object.entries(WARM_UPS)) await send(tokens, requests, MOST_WARM_UP_MS)
   return { pid, startMs, stop, send, turns: {} }
 }
 
@@ -117,7 +116,10 @@ function sumUp(turns, bare) {
 async function compare(server, world, issuer) {
   const pair = []
   try {
-    for (const one of [SERVERS[BARE], server]) pair.push(await prepare(one, world))
+    for (const one of [SERVERS[BARE], server]) pair.push(await start(one, world))
+    for (const [tokens, requests] of Object.entries(WARM_UPS)) {
+      for (const { send } of pair) await send(tokens, requests, MOST_WARM_UP_MS)
+    }
     for (const [work, asked] of Object.entries(WORKS)) {
       for (const one of pair) one.turns[work] = []
       for (let turn = 0; turn < TURNS; turn += 1) {
